@@ -1,0 +1,1 @@
+"""What Pilothouse takes in seconds; `python -m benchmarks` prints a table. No test: machines are noisy."""

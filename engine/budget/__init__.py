@@ -1,0 +1,1 @@
+"""Money: a ledger derived from the keepers' heartbeats, forecasts, caps. Pure functions."""

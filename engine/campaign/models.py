@@ -1,0 +1,264 @@
+"""The configuration of a campaign. Unknown keys and impossible values are refused.
+
+Rates are fractions of one, temperatures and penalties are the samplers' own, money is US dollars.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# --- parameters of a run ---------------------------------------------------------------------------------------
+
+Temperature = Annotated[float, Field(ge=0.0, le=5.0, allow_inf_nan=False)]
+TopP = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
+Penalty = Annotated[float, Field(gt=0.0, le=10.0, allow_inf_nan=False)]
+StopStrings = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=16)]
+
+
+class InstructionSampling(Strict):
+    """How candidate instructions are sampled from the numbered list."""
+
+    temperature: Temperature = 0.7
+    top_p: TopP = 0.9
+    repetition_penalty: Penalty = 1.1
+
+
+class ResponseSampling(Strict):
+    """How responses are sampled. `max_tokens` counts generated tokens, the stop string not included."""
+
+    temperature: Temperature = 0.4
+    top_p: TopP = 0.9
+    repetition_penalty: Penalty = 1.1
+    max_tokens: Annotated[int, Field(ge=1, le=32_768)] = 80
+    stop: StopStrings = ()
+
+
+class CriticParameters(Strict):
+    """`confidence_threshold`: least |log p(A) - log p(B)| in nats for a verdict to count as confident."""
+
+    confidence_threshold: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 1.0
+
+
+class Parameters(Strict):
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
+    instruction: InstructionSampling = InstructionSampling()
+    response: ResponseSampling = ResponseSampling()
+    critic: CriticParameters = CriticParameters()
+
+
+# --- what generates --------------------------------------------------------------------------------------------
+
+
+class ModelConfig(Strict):
+    """`path`: a local model folder, a hub name, or `pocket` for the model that ships with the project."""
+
+    path: Annotated[str, Field(min_length=1)] = "pocket"
+    backend: Literal["ctranslate2", "vllm", "server"] = "ctranslate2"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class GeneratorConfig(Strict):
+    """`builtin` is `python -m engine.generate`; `command` runs any program (an argv list, never a shell)."""
+
+    kind: Literal["builtin", "command"] = "builtin"
+    argv: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _argv_fits_kind(self) -> Self:
+        if self.kind == "command" and not self.argv:
+            raise ValueError("kind: command needs argv, a list with the program first")
+        if self.kind == "builtin" and self.argv:
+            raise ValueError("argv belongs to kind: command")
+        return self
+
+
+class PromptFiles(Strict):
+    """Few-shots and rubrics, paths relative to the campaign file."""
+
+    instructions: str
+    response: str
+    instruction_critic: str
+    pair_critic: str
+
+
+class Pipeline(Strict):
+    """Shape of the generation pipeline.
+
+    `list_shots` example lines open each list, which may run for `list_max_tokens`; `concurrency` items are in
+    flight at once (null: what the backend likes); a response is cut at `delimiter`, unless `clean` is false.
+    """
+
+    list_shots: Annotated[int, Field(ge=1, le=64)] = 6
+    list_max_tokens: Annotated[int, Field(ge=8, le=8192)] = 160
+    concurrency: Annotated[int, Field(ge=1, le=4096)] | None = None
+    delimiter: Annotated[str, Field(min_length=1)] = "###END###"
+    clean: bool = True
+
+
+class Target(Strict):
+    """Kept pairs wanted, and how many candidate instructions may be spent on them."""
+
+    examples: Annotated[int, Field(ge=1)] = 100
+    max_candidates: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.max_candidates is not None and self.max_candidates < self.examples:
+            raise ValueError(
+                f"max_candidates {self.max_candidates} is less than examples {self.examples}: "
+                "no acceptance rate can reach that target"
+            )
+        return self
+
+    @property
+    def candidates_allowed(self) -> int:
+        """`max_candidates`, four to one when the campaign does not say."""
+        return self.max_candidates if self.max_candidates is not None else 4 * self.examples
+
+
+# --- grading and deciding ----------------------------------------------------------------------------------------
+
+
+class QcConfig(Strict):
+    """Which version of each detector flags the records, as `name-version`."""
+
+    runaway: str = "markers-v2"
+    token_limit: str = "finish-v1"
+    delimiter: str = "exact-v1"
+    truncation: str = "sentence-v1"
+    duplicate: str = "normalised-v1"
+
+
+_LIMIT = re.compile(r"\s*(<=|>=|<|>|=)\s*([0-9]+(?:\.[0-9]+)?)\s*(%?)\s*")
+
+
+class Limit(Strict):
+    """One side of a check, written `< 5%`, `>= 50%`, `= 0`, `< 40`. A percentage is kept as a fraction."""
+
+    op: Literal["<", "<=", ">", ">=", "="]
+    value: float
+    percent: bool = False
+
+    @classmethod
+    def parse(cls, text: object) -> Limit:
+        if isinstance(text, Limit):
+            return text
+        if isinstance(text, dict):
+            return cls(**text)
+        match = _LIMIT.fullmatch(str(text))
+        if match is None:
+            raise ValueError(f"{text!r} is not a limit; write it like '< 5%', '>= 50%', '= 0' or '< 40'")
+        op, number, percent = match.groups()
+        value = float(number) / 100 if percent else float(number)
+        return cls.model_validate({"op": op, "value": value, "percent": bool(percent)})
+
+    def __str__(self) -> str:
+        number = f"{self.value * 100:g}%" if self.percent else f"{self.value:g}"
+        return f"{self.op} {number}"
+
+
+LimitField = Annotated[Limit, BeforeValidator(Limit.parse)]
+
+SEED_CHECKS: dict[str, Limit] = {
+    "runaway_rate": Limit.parse("< 5%"),
+    "token_limit_rate": Limit.parse("< 10%"),
+    "delimiter_leakage": Limit.parse("= 0"),
+    "median_tokens": Limit.parse("< 40"),
+    "instruction_acceptance": Limit.parse(">= 50%"),
+    "pair_acceptance": Limit.parse(">= 50%"),
+}
+
+
+def _confidence(value: object) -> object:
+    return None if value == "none" else value
+
+
+class GateConfig(Strict):
+    """`confidence` 0.95 proves verdicts sequentially; `none` compares plainly and is labelled so."""
+
+    confidence: Annotated[Annotated[float, Field(gt=0.0, lt=1.0)] | None, BeforeValidator(_confidence)] = 0.95
+    checks: dict[str, LimitField] = Field(default_factory=lambda: dict(SEED_CHECKS))
+
+
+class PolicyConfig(Strict):
+    """`max_retries` iterations after the pilot; an undecided run may be extended to `extend_to` kept pairs;
+    with `auto` a run's end starts the next action by itself."""
+
+    max_retries: Annotated[int, Field(ge=0, le=20)] = 2
+    extend_to: Annotated[int, Field(ge=1)] = 300
+    auto: bool = False
+
+
+class OnIdle(Strict):
+    after_minutes: Annotated[float, Field(gt=0)]
+    command: tuple[str, ...]
+
+
+class BudgetConfig(Strict):
+    limit_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 300.0
+    gpu_usd_per_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 3.0
+    warn_at: Annotated[float, Field(gt=0, le=1)] = 0.8
+    on_idle: OnIdle | None = None
+
+
+class ScaleConfig(Strict):
+    examples: Annotated[int, Field(ge=1)] = 15_000
+    shards: Annotated[int, Field(ge=1, le=10_000)] = 10
+    base_seed: Annotated[int, Field(ge=0)] = 100
+    executor: Literal["local", "ray"] = "local"
+    max_candidates: Annotated[int, Field(ge=1)] | None = None
+
+
+class ReviewConfig(Strict):
+    command: tuple[str, ...]
+    cost_usd: Annotated[float, Field(ge=0)] = 0.0
+    timeout_s: Annotated[float, Field(gt=0)] = 900
+
+
+class SyncConfig(Strict):
+    command: tuple[str, ...]
+    every_minutes: Annotated[float, Field(gt=0)] = 10
+
+
+class NotifyConfig(Strict):
+    webhook_env: str | None = None
+    command: tuple[str, ...] = ()
+
+
+class Campaign(Strict):
+    """One YAML file under `configs/`. `iterations` stack: each overlays the parameters of the one before it."""
+
+    name: str
+    model: ModelConfig = ModelConfig()
+    generator: GeneratorConfig = GeneratorConfig()
+    prompts: PromptFiles | None = None
+    pipeline: Pipeline = Pipeline()
+    target: Target = Target()
+    parameters: Parameters = Parameters()
+    iterations: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    qc: QcConfig = QcConfig()
+    gate: GateConfig = GateConfig()
+    policy: PolicyConfig = PolicyConfig()
+    budget: BudgetConfig = BudgetConfig()
+    scale: ScaleConfig = ScaleConfig()
+    review: ReviewConfig | None = None
+    sync: SyncConfig | None = None
+    notify: NotifyConfig | None = None
+
+    def not_acted_on(self) -> list[str]:
+        """Keys that are read and checked but that nothing acts on yet, for `config check` to say so."""
+        present = {
+            "review": self.review,
+            "sync": self.sync,
+            "notify": self.notify,
+            "budget.on_idle": self.budget.on_idle,
+        }
+        return [key for key, value in present.items() if value is not None]

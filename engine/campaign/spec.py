@@ -1,0 +1,120 @@
+"""The frozen spec of a run: everything that decides what it generates and how it is judged."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from engine.campaign.loading import Prompts
+from engine.campaign.models import (
+    BudgetConfig,
+    GateConfig,
+    GeneratorConfig,
+    ModelConfig,
+    Parameters,
+    Pipeline,
+    PolicyConfig,
+    QcConfig,
+    Strict,
+    Target,
+)
+from engine.errors import ConfigurationError, RefusedError
+from engine.files import RunFiles, read_json, storage_error, write_json
+from engine.journal.events import utc_now
+
+SPEC_VERSION = 1
+
+RunKind = Literal["pilot", "iteration", "scale"]
+
+_ITERATION = re.compile(r"iteration-(\d+)")
+
+
+def kind_of(run: str) -> RunKind:
+    """`scale` for names that start so, `pilot` for `pilot…`, `iteration` for all others."""
+    if run.startswith("scale"):
+        return "scale"
+    return "pilot" if run.startswith("pilot") else "iteration"
+
+
+def iteration_number(run: str) -> int | None:
+    """2 for `iteration-2`, else None."""
+    match = _ITERATION.fullmatch(run)
+    return int(match.group(1)) if match else None
+
+
+class ForeignFigures(Strict):
+    """What an imported run's own summary said, kept as it was; `source` is the folder it came from."""
+
+    source: str
+    metrics: dict[str, float | None] = Field(default_factory=dict)
+    counts: dict[str, int] = Field(default_factory=dict)
+
+
+class RunSpec(Strict):
+    """Written once, at launch (or import). `parent` is the run whose parameters this one started from."""
+
+    v: int = SPEC_VERSION
+    run_id: str = Field(default_factory=lambda: str(uuid.uuid4()))
+    campaign: str
+    run: str
+    kind: RunKind
+    created: str = Field(default_factory=utc_now)
+    author: str = ""
+    parent: str | None = None
+    workspace: str = ""
+    model: ModelConfig = ModelConfig()
+    generator: GeneratorConfig = GeneratorConfig()
+    prompts: Prompts | None = None
+    pipeline: Pipeline = Pipeline()
+    target: Target = Target()
+    parameters: Parameters = Parameters()
+    parameters_known: bool = True
+    qc: QcConfig = QcConfig()
+    gate: GateConfig = GateConfig()
+    policy: PolicyConfig = PolicyConfig()
+    budget: BudgetConfig = BudgetConfig()
+    devices: tuple[str, ...] = ()
+    imported: ForeignFigures | None = None
+
+    @property
+    def id(self) -> str:
+        """`campaign/run`."""
+        return f"{self.campaign}/{self.run}"
+
+
+def create_spec(files: RunFiles, spec: RunSpec) -> None:
+    """Write the spec of a new run; of several that try at once one succeeds, the others get a `RefusedError`."""
+    try:
+        with files.launch_claim.open("x", encoding="utf-8") as claim:
+            claim.write(f"{spec.author} {spec.created}\n")
+    except FileExistsError as error:
+        raise RefusedError(
+            f"the run {spec.id} exists already",
+            where=str(files.folder),
+            remedy="somebody launched it before: see `pilothouse status`; an empty folder of that name may be removed",
+        ) from error
+    except OSError as error:
+        raise storage_error(error, files.folder) from error
+    try:
+        write_json(files.spec, spec.model_dump(mode="json"))
+    except OSError as error:
+        files.launch_claim.unlink(missing_ok=True)
+        raise storage_error(error, files.folder) from error
+
+
+def read_spec(files: RunFiles) -> RunSpec:
+    """The run's spec; `ConfigurationError` when the file is damaged or of another version."""
+    value = read_json(files.spec)
+    try:
+        if value is None:
+            raise ValueError("not a JSON object")
+        return RunSpec.model_validate(value)
+    except (ValidationError, ValueError) as error:
+        raise ConfigurationError(
+            f"the run's spec cannot be read: {str(error).splitlines()[0]}",
+            where=str(files.spec),
+            remedy="restore the file from a copy, or launch the run anew under another name",
+        ) from error

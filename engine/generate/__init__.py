@@ -1,0 +1,1 @@
+"""The generator (`python -m engine.generate`): prompts, critics, cleaning, pipeline, records, artifacts."""

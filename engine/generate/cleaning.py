@@ -1,0 +1,23 @@
+"""Cuts a raw completion down to the response: what a base model wrote before it went on with something else."""
+
+from __future__ import annotations
+
+import re
+
+_BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
+_NEW_PROMPT = re.compile(
+    r"\n[ \t]*(?:###|(?:Instructions?|Response|Question|Answer|User|Assistant|Human|Input|Output"
+    r"|INSTRUCTIONS?|RESPONSE|QUESTION|ANSWER|USER|ASSISTANT|HUMAN|INPUT|OUTPUT|Q|A)(?: ?\d{1,3})?:)"
+)
+
+
+def clean(raw: str, delimiter: str) -> str:
+    """The response in `raw`, stripped.
+
+    What precedes `delimiter` is kept, up to a line that opens a new prompt. Without a delimiter the text ends at the
+    first blank line or at such a line.
+    """
+    closed, found, _ = raw.partition(delimiter)
+    text = "\n" + closed.strip()
+    cuts = [match.start() for match in (_NEW_PROMPT.search(text), None if found else _BLANK_LINE.search(text)) if match]
+    return text[: min(cuts, default=len(text))].strip()

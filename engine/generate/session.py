@@ -1,0 +1,241 @@
+"""One attempt of a run, from the spec to the artifacts."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.metadata
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any, Literal
+
+from engine.campaign.models import Target
+from engine.campaign.spec import RunSpec
+from engine.errors import ConfigurationError, PilothouseError, RefusedError, RunFailedError
+from engine.files import RunFiles, storage_error
+from engine.generate.artifacts import Session, write_artifacts
+from engine.generate.backends import check_backend, open_backend
+from engine.generate.backends.base import Backend
+from engine.generate.history import History, read_history, read_records
+from engine.generate.models import ModelFolder, resolve_ctranslate2
+from engine.generate.pipeline import Ending, Pipeline
+from engine.generate.preflight import run_preflight
+from engine.generate.progress import Progress, log
+from engine.generate.prompts import PromptBuilder
+from engine.generate.stopping import StopRequests
+from engine.journal.events import Event, GenerationEnded, GenerationStarted, Phase, PhaseEntered, dump_event, utc_now
+from engine.journal.writer import JournalWriter
+from engine.qc.metrics import check_names
+
+Outcome = Literal["completed", "exhausted", "stopped", "failed"]
+PACKAGES = ("ctranslate2", "tokenizers", "numpy", "pydantic")
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    backend: Backend
+    preflight: dict[str, Any]
+
+
+def check(spec: RunSpec) -> tuple[PromptBuilder, ModelFolder]:
+    """Everything that can be found wrong in no time, before a file is written; `ConfigurationError` then."""
+    if spec.generator.kind != "builtin" or spec.prompts is None:
+        raise ConfigurationError(
+            f"the run {spec.id} is not one of the builtin generator",
+            where="generator.kind",
+            remedy="run its own command; `pilothouse launch` does",
+        )
+    check_backend(spec.model)
+    check_names(spec.gate)
+    return PromptBuilder.of(spec.prompts, spec.pipeline.list_shots), resolve_ctranslate2(spec.model)
+
+
+def generate(files: RunFiles, spec: RunSpec, target: Target, attempt: int | None, stop: StopRequests) -> None:
+    """Run one attempt (by default the one after the last) to its end, going on from what earlier ones left.
+
+    Raises `PilothouseError`: `ConfigurationError` before anything is written, `RefusedError` when files cannot be
+    written or another generator writes them, `RunFailedError` when nothing works.
+    """
+    prompts, folder = check(spec)
+    try:
+        with (
+            _only_writer(files),
+            JournalWriter(files.generator_journal) as journal,
+            JournalWriter(files.records) as records,
+        ):
+            history = read_history(files)
+            number = attempt if attempt is not None else history.last_attempt + 1
+            _Attempt(files, spec, target, number, stop, prompts, folder, journal, records, history).run()
+    except OSError as error:
+        raise storage_error(error, files.folder) from error
+
+
+@contextlib.contextmanager
+def _only_writer(files: RunFiles) -> Iterator[None]:
+    """Hold a lock on the records while writing them. Where the file system has no locks, go without."""
+    descriptor = os.open(files.records, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RefusedError(
+                "another generator is writing into this folder",
+                where=str(files.folder),
+                remedy="wait for it or stop it, or choose another folder",
+            ) from error
+        except OSError as error:
+            log.warning("no file lock here (%s): make sure that nothing else writes into %s", error, files.folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(slots=True)
+class _Attempt:
+    files: RunFiles
+    spec: RunSpec
+    target: Target
+    number: int
+    stop: StopRequests
+    prompts: PromptBuilder
+    folder: ModelFolder
+    journal: JournalWriter
+    records: JournalWriter
+    history: History
+    started: str = ""
+    preflight: dict[str, Any] | None = None
+    versions: dict[str, str] | None = None
+
+    def run(self) -> None:
+        self.started = utc_now()
+        self.versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+        repaired = self.journal.repaired_bytes + self.records.repaired_bytes
+        self._say(
+            GenerationStarted(
+                attempt=self.number,
+                target=self.target.examples,
+                max_candidates=self.target.candidates_allowed,
+                backend=self.spec.model.backend,
+                versions=self.versions,
+                records_found=len(self.history.done),
+                repaired_bytes=repaired,
+            )
+        )
+        if repaired:
+            log.warning("a half-written line of %d bytes at the end of a file was dropped", repaired)
+        if self.history.done:
+            log.info("going on from %d records, %d of them kept", len(self.history.done), self.history.kept)
+        pipeline: Pipeline | None = None
+        try:
+            self._phase("loading")
+            loaded = self._load()
+            if loaded is None:
+                ending = Ending("stopped", f"asked to stop by {self.stop.reason}")
+            else:
+                self.preflight = loaded.preflight
+                try:
+                    pipeline = self._pipeline(loaded.backend)
+                    self._phase("generating")
+                    ending = pipeline.run()
+                finally:
+                    loaded.backend.close()
+        except Exception as error:
+            self._fail(error, pipeline)
+            raise
+        self._close(ending.outcome, ending.reason, pipeline)
+
+    def _load(self) -> _Loaded | None:
+        """The model, loaded in a thread of its own so that a request to stop ends the attempt at once: None then."""
+        results: SimpleQueue[_Loaded | BaseException | None] = SimpleQueue()
+        self.stop.wake(results)
+
+        def load() -> None:
+            try:
+                backend = open_backend(self.spec.model)
+                results.put(_Loaded(backend, run_preflight(backend, self.folder, self.prompts, self.files.folder)))
+            except BaseException as error:
+                results.put(error)
+
+        if self.stop.requested:
+            return None
+        log.info("loading %s with %s", self.spec.model.path, self.spec.model.backend)
+        threading.Thread(target=load, name="load", daemon=True).start()
+        result = results.get()
+        if isinstance(result, PilothouseError | OSError):
+            raise result
+        if isinstance(result, BaseException):
+            raise RunFailedError(
+                f"the model cannot be loaded: {type(result).__name__}: {result}",
+                where=str(self.folder.weights),
+                remedy="check the model folder and the installation with `pilothouse doctor`",
+            ) from result
+        return result
+
+    def _pipeline(self, backend: Backend) -> Pipeline:
+        progress = Progress(self.spec, self.target.examples)
+        for record in read_records(self.files):
+            progress.tally.add(record)
+        progress.begin()
+        return Pipeline(
+            self.spec,
+            self.target,
+            backend=backend,
+            prompts=self.prompts,
+            history=self.history,
+            records=self.records,
+            journal=self.journal,
+            progress=progress,
+            stop=self.stop,
+            attempt=self.number,
+        )
+
+    def _close(self, outcome: Outcome, reason: str, pipeline: Pipeline | None) -> None:
+        self._phase("saving")
+        log.info("PHASE 4: QC METRICS")
+        progress = Progress(self.spec, self.target.examples)
+        for record in read_records(self.files):
+            progress.tally.add(record)
+        progress.close()
+        log.info("PHASE 5: SAVING ARTIFACTS")
+        session = Session(
+            target=self.target,
+            attempt=self.number,
+            started=self.started,
+            outcome=outcome,
+            reason=reason,
+            versions=self.versions or {},
+            preflight=self.preflight,
+        )
+        verdict = write_artifacts(self.files, self.spec, self.prompts, session)
+        self._end(outcome, reason, pipeline)
+        log.info("GENERATION %s%s", outcome.upper(), f": {reason}" if reason else "")
+        progress.status(verdict)
+
+    def _fail(self, error: Exception, pipeline: Pipeline | None) -> None:
+        """Leave what there is in order. When the disk is full even that may not be possible, which is no new fault."""
+        reason = error.what if isinstance(error, PilothouseError) else f"{type(error).__name__}: {error}"
+        with contextlib.suppress(OSError):
+            if isinstance(error, RunFailedError):
+                self._close("failed", reason, pipeline)
+            else:
+                self._end("failed", reason, pipeline)
+
+    def _end(self, outcome: Outcome, reason: str, pipeline: Pipeline | None) -> None:
+        self._say(
+            GenerationEnded(
+                attempt=self.number,
+                outcome=outcome,
+                kept=pipeline.kept if pipeline else self.history.kept,
+                candidates=pipeline.candidates if pipeline else self.history.candidates,
+                reason=reason,
+            )
+        )
+
+    def _phase(self, phase: Phase) -> None:
+        self._say(PhaseEntered(attempt=self.number, phase=phase))
+
+    def _say(self, event: Event) -> None:
+        self.journal.append(dump_event(event), sync=True)

@@ -1,0 +1,206 @@
+"""The typed events of a run's two journals.
+
+Every line has `v` (version of the format), `event` (its kind), `time` (UTC, ISO 8601) and `attempt`. A reader that
+meets a kind or a version it does not know skips that line (`parse_event` returns None).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+EVENT_VERSION = 1
+
+RunEndState = Literal["succeeded", "failed", "stopped", "lost"]
+Phase = Literal["loading", "generating", "saving"]
+RequestKind = Literal["stop", "stop-now"]
+
+
+def utc_now() -> str:
+    """The present as ISO 8601 with microseconds and `Z`."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class ProcessIdentity(BaseModel):
+    """What makes a process that process: a pid alone is reused.
+
+    `start_ticks` is field 22 of `/proc/PID/stat` (clock ticks since boot), `pid_namespace` the inode of
+    `/proc/PID/ns/pid`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    host: str
+    pid_namespace: str
+    boot_id: str
+    pid: int
+    start_ticks: int
+
+
+class Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    v: int = EVENT_VERSION
+    time: str = Field(default_factory=utc_now)
+    attempt: int = 1
+
+
+class KeeperStarted(Event):
+    """A keeper took the run; `adopted` when it took over from one that died."""
+
+    event: Literal["keeper_started"] = "keeper_started"
+    keeper: ProcessIdentity
+    adopted: bool = False
+    author: str = ""
+
+
+class TargetRaised(Event):
+    """`extend`: the same parameters, more samples. Replaces the target of the spec from here on."""
+
+    event: Literal["target_raised"] = "target_raised"
+    examples: int
+    max_candidates: int
+    author: str = ""
+
+
+class GeneratorStarted(Event):
+    event: Literal["generator_started"] = "generator_started"
+    process: ProcessIdentity
+    argv: list[str]
+
+
+class Heartbeat(Event):
+    """The keeper lives and the devices are taken.
+
+    `monotonic` is seconds of CLOCK_BOOTTIME's relative CLOCK_MONOTONIC, comparable within one `boot_id` only.
+    """
+
+    event: Literal["heartbeat"] = "heartbeat"
+    boot_id: str
+    monotonic: float
+    devices: list[str]
+    rss_bytes: int = 0
+
+
+class RequestTaken(Event):
+    """A viewer's request was read; `accepted` is false when it does not fit the state."""
+
+    event: Literal["request_taken"] = "request_taken"
+    file: str
+    request: str
+    author: str
+    accepted: bool = True
+    note: str = ""
+
+
+class Stopping(Event):
+    """One rung of the stop ladder: `step` is SIGINT, SIGTERM, SIGKILL or verify."""
+
+    event: Literal["stopping"] = "stopping"
+    step: str
+    processes: int = 0
+    reason: str = ""
+
+
+class GeneratorEnded(Event):
+    """`exit_code` and `signal` are null when nobody saw them (an adopted generator)."""
+
+    event: Literal["generator_ended"] = "generator_ended"
+    exit_code: int | None = None
+    signal: int | None = None
+
+
+class RunEnded(Event):
+    event: Literal["run_ended"] = "run_ended"
+    state: RunEndState
+    reason: str
+    exit_code: int | None = None
+    gpu_held: bool = False
+
+
+class PolicyAsked(Event):
+    """At its end the keeper asked the policy whether to go on by itself."""
+
+    event: Literal["policy_asked"] = "policy_asked"
+    argv: list[str]
+    exit_code: int | None = None
+    output: str = ""
+
+
+class GenerationStarted(Event):
+    """The generator read its spec. `records_found` are those of earlier attempts that it goes on from."""
+
+    event: Literal["generation_started"] = "generation_started"
+    target: int
+    max_candidates: int
+    backend: str
+    versions: dict[str, str] = Field(default_factory=dict)
+    records_found: int = 0
+    repaired_bytes: int = 0
+
+
+class PhaseEntered(Event):
+    event: Literal["phase"] = "phase"
+    phase: Phase
+
+
+class ListGenerated(Event):
+    """One continued list: number `list` of the run, its seed, the raw completion, how it ended.
+
+    `first_index` is the item index of its first parsed line, `lines` how many lines were parsed.
+    """
+
+    event: Literal["list"] = "list"
+    list: int
+    seed: int
+    raw: str
+    finish_reason: str
+    generated_tokens: int
+    first_index: int
+    lines: int
+
+
+class GenerationEnded(Event):
+    """`outcome`: completed (target kept), exhausted (max_candidates spent), stopped (asked to), failed."""
+
+    event: Literal["generation_ended"] = "generation_ended"
+    outcome: Literal["completed", "exhausted", "stopped", "failed"]
+    kept: int
+    candidates: int
+    reason: str = ""
+
+
+KeeperEvent = (
+    KeeperStarted
+    | TargetRaised
+    | GeneratorStarted
+    | Heartbeat
+    | RequestTaken
+    | Stopping
+    | GeneratorEnded
+    | RunEnded
+    | PolicyAsked
+)
+GeneratorEvent = GenerationStarted | PhaseEntered | ListGenerated | GenerationEnded
+AnyEvent = KeeperEvent | GeneratorEvent
+
+_ADAPTER: TypeAdapter[AnyEvent] = TypeAdapter(Annotated[AnyEvent, Field(discriminator="event")])
+
+
+def parse_event(value: dict[str, Any]) -> AnyEvent | None:
+    """The event that a journal line holds, or None when its kind, version or content is not known."""
+    if value.get("v") != EVENT_VERSION:
+        return None
+    try:
+        return _ADAPTER.validate_python(value)
+    except ValidationError:
+        return None
+
+
+def dump_event(event: Event) -> dict[str, Any]:
+    """The line's object, `v`, `event`, `time` and `attempt` first."""
+    value = event.model_dump(mode="json")
+    head = {key: value.pop(key) for key in ("v", "event", "time", "attempt") if key in value}
+    return head | value

@@ -1,0 +1,1 @@
+"""Deciding: verdicts and history in, the next action out. Pure functions."""

@@ -1,0 +1,238 @@
+"""The gate: limits on metrics, judged by one rule at any moment, live or finished, extended or graded again.
+
+Nothing latches: a verdict is a function of the samples before the first hole, and of nothing that was said before.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from engine.campaign.models import GateConfig, Limit, PolicyConfig
+from engine.qc import sentences
+from engine.qc.metrics import METRICS, MetricKind
+from engine.qc.rule import bounded_exp, rule_for
+from engine.qc.statistics import lower_bound, upper_bound
+from engine.qc.tally import RunTally
+from engine.qc.verdicts import CheckVerdict, GateVerdict, Needs, Verdict
+
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "=": operator.eq,
+}
+_DECIDED = Needs(None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a check is judged in. `kept` are the pairs kept among the judged items, `target` those wanted.
+
+    `ended`: the run takes no more samples as it stands. `bounds`: whether to work out the bounds that are shown.
+    """
+
+    confidence: float | None
+    tries: int
+    checks: int
+    extend_to: int
+    target: int
+    kept: int
+    ended: bool
+    bounds: bool = True
+
+    def horizon(self, n: int) -> int:
+        """How many samples a check that has `n` can have by `extend_to`."""
+        return max(self.extend_to, self.target, n + max(0, self.extend_to - self.kept))
+
+
+def judge(
+    gate: GateConfig, policy: PolicyConfig, tally: RunTally, *, ended: bool, target: int, bounds: bool = True
+) -> GateVerdict:
+    """The gate's verdict on what `tally` holds. The tally must have been made with the same `gate`.
+
+    `ended`: no attempt of the run goes on. `bounds=False` leaves the displayed bounds out, for a caller that only
+    decides: they are most of the work.
+    """
+    counts = {metric: tally.check_counts(metric) for metric in gate.checks}
+    return judge_figures(
+        gate,
+        policy,
+        tally.metrics(),
+        counts,
+        kept=tally.judged_kept,
+        ended=ended,
+        target=target,
+        bounds=bounds,
+    )
+
+
+def judge_figures(
+    gate: GateConfig,
+    policy: PolicyConfig,
+    values: Mapping[str, float | None],
+    counts: Mapping[str, tuple[int, int]],
+    *,
+    kept: int,
+    ended: bool,
+    target: int,
+    bounds: bool = True,
+) -> GateVerdict:
+    """As `judge`, on figures: metric values, and (n, failures) per check. What is missing is not known."""
+    setting = Setting(
+        confidence=gate.confidence,
+        tries=policy.max_retries + 1,
+        checks=len(gate.checks),
+        extend_to=policy.extend_to,
+        target=target,
+        kept=kept,
+        ended=ended,
+        bounds=bounds,
+    )
+    checks = tuple(
+        judge_check(metric, limit, values.get(metric), n=n, failures=failures, setting=setting)
+        for metric, limit in gate.checks.items()
+        for n, failures in (counts.get(metric, (0, 0)),)
+    )
+    verdict = _overall([check.verdict for check in checks], ended)
+    return GateVerdict(
+        verdict=verdict,
+        checks=checks,
+        confidence=gate.confidence,
+        reachable=all(check.reachable for check in checks),
+        sentence=sentences.gate_sentence(verdict, checks, gate.confidence, policy.extend_to),
+    )
+
+
+def early_end_reason(verdict: GateVerdict) -> str | None:
+    """Why a running run should be ended now: proven to fail, or unable to pass any more; None to let it run.
+
+    A gate without confidence never ends a run: its comparison of a few samples proves nothing.
+    """
+    if verdict.confidence is None or (verdict.verdict != "fail" and verdict.reachable):
+        return None
+    return verdict.sentence
+
+
+def _overall(verdicts: list[Verdict], ended: bool) -> Verdict:
+    if not verdicts:
+        return "pass" if ended else "undecided"
+    if "fail" in verdicts:
+        return "fail"
+    return "pass" if all(verdict == "pass" for verdict in verdicts) else "undecided"
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    verdict: Verdict
+    reachable: bool
+    needs: Needs = _DECIDED
+    evidence: float | None = None
+    threshold: float | None = None
+    evidence_fail: float | None = None
+    threshold_fail: float | None = None
+
+
+def judge_check(
+    metric: str, limit: Limit, value: float | None, *, n: int, failures: int, setting: Setting
+) -> CheckVerdict:
+    """One check on plain numbers: `failures` among `n` samples (for counts, occurrences in `n` samples)."""
+    known = METRICS.get(metric)
+    if known is None:
+        outcome = _Outcome("undecided", reachable=False)
+    elif setting.confidence is None:
+        outcome = _plain(limit, value)
+    else:
+        tau = failure_limit(known.kind, limit)
+        if known.kind != "count" and tau is not None and 0 < tau < 1:
+            outcome = _by_the_rule(tau, n, failures, setting)
+        else:
+            outcome = _at_the_end(known.kind, limit, failures if n else None, value, setting)
+    confidence = setting.confidence if setting.bounds and n > 0 and known and known.kind != "count" else None
+    check = CheckVerdict(
+        metric=metric,
+        op=limit.op,
+        limit=limit.value,
+        percent=limit.percent,
+        value=value,
+        verdict=outcome.verdict,
+        n=n,
+        failures=failures,
+        lower=None if confidence is None else lower_bound(failures, n, confidence),
+        upper=None if confidence is None else upper_bound(failures, n, confidence),
+        evidence=outcome.evidence,
+        threshold=outcome.threshold,
+        evidence_fail=outcome.evidence_fail,
+        threshold_fail=outcome.threshold_fail,
+        needs=outcome.needs,
+        reachable=outcome.reachable,
+        sentence="",
+    )
+    sentence = sentences.check_sentence(
+        check, limit, plain=setting.confidence is None, ended=setting.ended, extend_to=setting.extend_to
+    )
+    return replace(check, sentence=sentence)
+
+
+def failure_limit(kind: MetricKind, limit: Limit) -> float | None:
+    """τ of the check as "failure rate < τ"; None where a check is not about a rate (`= 30`)."""
+    if limit.op == "=":
+        return 0.0 if limit.value == 0 and kind != "median" else None
+    if kind == "median":
+        return 0.5
+    return limit.value if limit.op in ("<", "<=") else 1.0 - limit.value
+
+
+def _by_the_rule(tau: float, n: int, failures: int, setting: Setting) -> _Outcome:
+    rule = rule_for(tau, confidence=setting.confidence or 0.0, tries=setting.tries, checks=setting.checks)
+    log_pass, log_fail = rule.log_pass(failures, n), rule.log_fail(failures, n)
+    to_pass = rule.clean_to_pass(failures, n)
+    verdict: Verdict = "undecided"
+    if to_pass == 0:
+        verdict = "pass"
+    elif rule.fails(failures, n):
+        verdict = "fail"
+    return _Outcome(
+        verdict=verdict,
+        reachable=n + to_pass <= setting.horizon(n),
+        needs=Needs(to_pass, rule.failures_to_fail(failures, n)) if verdict == "undecided" else _DECIDED,
+        evidence=bounded_exp(log_pass),
+        threshold=rule.pass_threshold,
+        evidence_fail=bounded_exp(log_fail),
+        threshold_fail=rule.fail_threshold,
+    )
+
+
+def _plain(limit: Limit, value: float | None) -> _Outcome:
+    if value is None:
+        return _Outcome("undecided", reachable=True)
+    holds = _COMPARE[limit.op](value, limit.value)
+    return _Outcome("pass" if holds else "fail", reachable=True)
+
+
+def _at_the_end(
+    kind: MetricKind, limit: Limit, failures: int | None, value: float | None, setting: Setting
+) -> _Outcome:
+    """Checks that only the whole run settles: `= 0`, counts, and limits outside what a rate can be.
+
+    A limit from above is broken for good by the first occurrence too many, a count from below reached for good;
+    everything else waits for the end. `failures` is None before the first sample.
+    """
+    none_allowed = kind != "median" and limit.value == 0 and limit.op in ("=", "<=", "<")
+    present = failures if kind == "count" or none_allowed else value
+    if failures is None or present is None:
+        return _Outcome("undecided", reachable=True)
+    holds = _COMPARE[limit.op](present, limit.value)
+    from_above = none_allowed or (kind == "count" and limit.op in ("<", "<="))
+    from_below = kind == "count" and limit.op in (">", ">=")
+    if not holds and (setting.ended or from_above):
+        return _Outcome("fail", reachable=False)
+    if holds and (setting.ended or from_below):
+        return _Outcome("pass", reachable=True)
+    if not from_above:
+        return _Outcome("undecided", reachable=True)
+    spare = math.ceil(limit.value) if limit.op == "<" else math.floor(limit.value) + 1
+    return _Outcome("undecided", reachable=True, needs=Needs(None, spare - failures))

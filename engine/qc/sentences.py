@@ -1,0 +1,126 @@
+"""Verdicts in words, short enough for a table cell and plain enough for a tired person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.campaign.models import Limit
+from engine.qc.metrics import METRICS, MetricKind
+from engine.qc.verdicts import CheckVerdict, Verdict
+
+MOST_CLAUSES = 2
+"""How many open checks the gate's own sentence names."""
+
+_MEDIAN_FAILURES = {"<": "at {} or more", "<=": "over {}", ">": "at {} or fewer", ">=": "under {}", "=": "not {}"}
+
+
+def check_sentence(check: CheckVerdict, limit: Limit, *, plain: bool, ended: bool, extend_to: int) -> str:
+    """Why a check stands where it stands: "0 of 30: not yet proven, 70 more clean"."""
+    metric = METRICS.get(check.metric)
+    if metric is None:
+        return f"there is no metric {check.metric!r}"
+    if plain:
+        shown = "not known" if check.value is None else format_value(check.value, limit)
+        return f"{shown} against {limit} (plain comparison, no proof)"
+    if check.n == 0:
+        return _without_samples(check, limit, ended)
+    proof = needs_proof(metric.kind, limit)
+    words = {
+        "fail": _too_much(limit, proof),
+        "pass": f"proven {limit}" if proof else f"holds ({limit})",
+        "undecided": _open(check, extend_to),
+    }
+    return f"{evidence_words(metric.kind, limit, check.n, check.failures)}: {words[check.verdict]}"
+
+
+def _too_much(limit: Limit, proof: bool) -> str:
+    if limit.op == "=":
+        return f"not allowed (limit {limit})"
+    direction = "low" if limit.op in (">", ">=") else "high"
+    return f"{'proven ' if proof else ''}too {direction} (limit {limit})"
+
+
+def _open(check: CheckVerdict, extend_to: int) -> str:
+    if not check.reachable:
+        return f"cannot pass by {extend_to}"
+    if check.needs.clean_to_pass is None:
+        return "holds so far, decided at the end" if check.needs.failures_to_fail else "decided at the end"
+    return f"not yet proven, {check.needs.clean_to_pass} more clean"
+
+
+def needs_proof(kind: MetricKind, limit: Limit) -> bool:
+    """Whether the rule (not the plain count at the end) decides such a check."""
+    return kind != "count" and limit.op != "="
+
+
+def evidence_words(kind: MetricKind, limit: Limit, n: int, failures: int) -> str:
+    """What was seen: "9 of 43", "26 of 116 rejected", "12 of 43 at 40 or more", "2 in 43"."""
+    if kind == "count":
+        return f"{failures} in {n}"
+    if kind == "median":
+        return f"{failures} of {n} {_MEDIAN_FAILURES[limit.op].format(f'{limit.value:g}')}"
+    return f"{failures} of {n} rejected" if kind == "acceptance" else f"{failures} of {n}"
+
+
+def format_value(value: float, limit: Limit) -> str:
+    """20.9%, 0 or 32.5, as the limit is written."""
+    return f"{value * 100:.1f}%" if limit.percent else f"{value:.4g}"
+
+
+def _without_samples(check: CheckVerdict, limit: Limit, ended: bool) -> str:
+    if check.value is not None and METRICS[check.metric].kind != "count":
+        return f"{format_value(check.value, limit)} as reported, without samples that could prove it"
+    if check.needs.clean_to_pass is None or ended:
+        return "no samples" if ended else "no samples yet"
+    return f"no samples yet, {check.needs.clean_to_pass} clean ones prove it"
+
+
+def gate_sentence(verdict: Verdict, checks: Sequence[CheckVerdict], confidence: float | None, extend_to: int) -> str:
+    """The gate in one line: the verdict, and what it hangs on."""
+    if not checks:
+        return f"{verdict}: the gate has no checks"
+    how = "(plain comparison, no proof)" if confidence is None else f"at {confidence * 100:g}%"
+    if verdict == "pass":
+        return f"pass: all {len(checks)} checks hold {how}" if confidence is None else _all_proven(checks, how)
+    standing = [check for check in checks if check.verdict == verdict]
+    if verdict == "undecided" and all(check.n == 0 and check.value is None for check in standing):
+        return "undecided: no samples" if len(standing) == len(checks) else f"undecided: {_titles(standing)} not known"
+    shown = sorted(standing, key=_urgency)[:MOST_CLAUSES] if verdict == "undecided" else standing
+    words = [_clause(check, confidence, extend_to) for check in shown]
+    if len(shown) < len(standing):
+        words.append(f"{len(standing) - len(shown)} more open")
+    text = f"{verdict}: {'; '.join(words)}"
+    return f"{text} {how}" if confidence is None else text
+
+
+def _urgency(check: CheckVerdict) -> tuple[bool, int]:
+    """What cannot pass any more comes first, then what lacks most."""
+    return check.reachable, -(check.needs.clean_to_pass or 0)
+
+
+def _titles(checks: Sequence[CheckVerdict]) -> str:
+    return ", ".join(METRICS[check.metric].title if check.metric in METRICS else check.metric for check in checks)
+
+
+def _all_proven(checks: Sequence[CheckVerdict], how: str) -> str:
+    return f"pass: all {len(checks)} checks proven {how}" if len(checks) > 1 else f"pass: its check is proven {how}"
+
+
+def _clause(check: CheckVerdict, confidence: float | None, extend_to: int) -> str:
+    metric = METRICS.get(check.metric)
+    if metric is None:
+        return check.sentence
+    limit = Limit(op=check.op, value=check.limit, percent=check.percent)
+    if confidence is None:
+        shown = "not known" if check.value is None else format_value(check.value, limit)
+        return f"{metric.title} {shown}, limit {limit}"
+    seen = evidence_words(metric.kind, limit, check.n, check.failures)
+    if check.verdict == "fail":
+        return f"{metric.title} {seen}, limit {limit}"
+    if not check.reachable:
+        return f"{metric.title} cannot pass by {extend_to} ({seen})"
+    if check.n == 0:
+        return f"{metric.title}: {check.sentence}"
+    if check.needs.clean_to_pass is None:
+        return f"{metric.title} {check.sentence}"
+    return f"{metric.title} needs {check.needs.clean_to_pass} more clean"

@@ -1,0 +1,109 @@
+"""What a run's two journals have said about the process so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from engine.journal.events import (
+    AnyEvent,
+    Event,
+    GenerationEnded,
+    GeneratorEnded,
+    GeneratorStarted,
+    Heartbeat,
+    KeeperStarted,
+    PhaseEntered,
+    PolicyAsked,
+    RunEnded,
+    Stopping,
+    TargetRaised,
+)
+
+
+def seconds_between(start: str | None, end: str | None) -> float | None:
+    """Seconds from one ISO 8601 time to another; None when one is missing or not a time."""
+    if start is None or end is None:
+        return None
+    try:
+        return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+    except (ValueError, TypeError):
+        return None
+
+
+@dataclass(slots=True)
+class Course:
+    """The present attempt of a run. Events of earlier attempts, read late from the other journal, change nothing."""
+
+    attempt: int = 0
+    author: str = ""
+    started: str | None = None
+    attempt_started: str | None = None
+    generator_started: bool = False
+    generating_since: str | None = None
+    phase: str | None = None
+    pid: int | None = None
+    stopping: bool = False
+    adopted: bool = False
+    exit_code: int | None = None
+    end: RunEnded | None = None
+    outcome: GenerationEnded | None = None
+    target: int | None = None
+    max_candidates: int | None = None
+    heartbeat: str | None = None
+    policy: PolicyAsked | None = None
+
+    def apply(self, event: AnyEvent) -> None:
+        """Fold one event of either journal."""
+        if event.attempt > self.attempt:
+            self._enter(event)
+        if event.attempt < self.attempt:
+            return
+        match event:
+            case KeeperStarted():
+                self.author, self.adopted = event.author or self.author, event.adopted
+            case TargetRaised():
+                self.target, self.max_candidates = event.examples, event.max_candidates
+            case GeneratorStarted():
+                self.pid, self.generator_started = event.process.pid, True
+            case Heartbeat():
+                self.heartbeat = event.time
+            case Stopping():
+                self.stopping = True
+            case GeneratorEnded():
+                self.exit_code = event.exit_code if event.signal is None else -event.signal
+                self.pid = None
+            case RunEnded():
+                self.end, self.pid = event, None
+                self.exit_code = event.exit_code if event.exit_code is not None else self.exit_code
+            case PolicyAsked():
+                self.policy = event
+            case PhaseEntered():
+                self.phase = event.phase
+                if event.phase == "generating":
+                    self.generating_since = event.time
+            case GenerationEnded():
+                self.outcome = event
+            case _:
+                pass
+
+    def _enter(self, event: Event) -> None:
+        """A new attempt: only what belongs to the run as a whole stays."""
+        fresh = Course(
+            attempt=event.attempt,
+            started=self.started or event.time,
+            attempt_started=event.time,
+            target=self.target,
+            max_candidates=self.max_candidates,
+        )
+        for name in self.__slots__:
+            setattr(self, name, getattr(fresh, name))
+
+    @property
+    def startup_s(self) -> float | None:
+        """Seconds from the attempt's start to its first phase of generating."""
+        return seconds_between(self.attempt_started, self.generating_since)
+
+    @property
+    def exhausted(self) -> bool:
+        return self.outcome is not None and self.outcome.outcome == "exhausted"

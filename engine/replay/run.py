@@ -1,0 +1,228 @@
+"""One run's files, folded into its snapshot."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from engine.budget.ledger import Meter
+from engine.campaign.spec import RunSpec
+from engine.files import RunFiles
+from engine.journal.events import Heartbeat, parse_event
+from engine.journal.reader import JournalReader
+from engine.policy.history import PastRun
+from engine.qc.gate import judge, judge_figures
+from engine.qc.tally import RunTally
+from engine.qc.verdicts import GateVerdict
+from engine.replay.course import Course, seconds_between
+from engine.replay.foreign import foreign_check_counts
+from engine.snapshot import LIVE_STATES, Counts, RunSnapshot, RunState
+from engine.supervise.liveness import RunLiveness, run_liveness
+
+KEEPER_PATIENCE_S = 30.0
+
+
+class RunReplay:
+    """Reads what was appended to a run's journals and records; `snapshot` is a pure function of what was read.
+
+    An imported run's metrics are the figures of its own summary; with `own_figures` they are ours, from its rows.
+    """
+
+    def __init__(self, files: RunFiles, spec: RunSpec, *, own_figures: bool = False) -> None:
+        self.files = files
+        self.spec = spec
+        self.meter = Meter()
+        self._own_figures = own_figures
+        self._keeper = JournalReader(files.keeper_journal)
+        self._course = Course()
+        self._liveness = RunLiveness(keeper_alive=False, generator_alive=False)
+        self._begin_records()
+
+    def _begin_records(self) -> None:
+        """What is rebuilt when `restart --fresh` put the records away."""
+        spec = self.spec
+        self._generator = JournalReader(self.files.generator_journal)
+        self._records = JournalReader(self.files.records)
+        self._identity = (_file_identity(self.files.generator_journal), _file_identity(self.files.records))
+        foreign = spec.imported is not None
+        self._tally = RunTally(spec.qc, spec.gate, spec.pipeline.delimiter, in_line_order=foreign)
+        self._kept_now = 0
+        self._last_record: str | None = None
+
+    def refresh(self) -> None:
+        """Read what is new. Liveness first: an end that is recorded after that look is never mistaken for a loss."""
+        if self.spec.imported is None:
+            self._liveness = run_liveness(self.files)
+        identity = (_file_identity(self.files.generator_journal), _file_identity(self.files.records))
+        if any(old is not None and old != new for old, new in zip(self._identity, identity, strict=True)):
+            self._begin_records()
+        self._identity = identity
+        for value in self._keeper.read_new():
+            event = parse_event(value)
+            if event is not None:
+                self._course.apply(event)
+            if isinstance(event, Heartbeat):
+                self.meter.add(event)
+        for value in self._generator.read_new():
+            event = parse_event(value) if value.get("event") != "list" else None
+            if event is not None:
+                self._course.apply(event)
+        attempt = self._course.attempt
+        for record in self._records.read_new():
+            if self._tally.add(record) and record.get("attempt") == attempt:
+                self._kept_now += record.get("kept") is True
+                time = record.get("time")
+                self._last_record = time if isinstance(time, str) else self._last_record
+
+    # --- what follows from it ----------------------------------------------------------------------------------
+
+    @property
+    def target(self) -> int:
+        return self._course.target or self.spec.target.examples
+
+    @property
+    def max_candidates(self) -> int:
+        return self._course.max_candidates or self.spec.target.candidates_allowed
+
+    def _state(self) -> tuple[RunState, str]:
+        """State of the process and the reason that goes with it."""
+        course, alive = self._course, self._liveness
+        if self.spec.imported is not None:
+            return "succeeded", f"imported from {self.spec.imported.source}"
+        if course.end is not None:
+            return course.end.state, course.end.reason
+        if course.attempt == 0:
+            return self._not_started()
+        if alive.keeper_alive is False and not alive.ended:
+            if alive.generator_alive is False:
+                return "lost", "keeper and generator died without a word; what was generated is kept, restart goes on"
+            return "running", "its keeper died, the generator goes on; the next command adopts it"
+        if course.stopping:
+            return "stopping", "asked to stop"
+        if course.phase in ("generating", "saving"):
+            return "running", ""
+        if self.spec.generator.kind == "command" and course.generator_started:
+            return "running", ""
+        return "starting", ""
+
+    def _not_started(self) -> tuple[RunState, str]:
+        """No keeper has written yet: it is about to, or it never will."""
+        if self._liveness.keeper_alive is not False:
+            return "starting", ""
+        claims = [path.stat().st_mtime for path in self.files.folder.glob("attempt-*.claim")]
+        if claims and time.time() - max(claims) < KEEPER_PATIENCE_S:
+            return "queued", ""
+        return "lost", "it was never started: `restart` starts it"
+
+    def _own_gate(self, *, ended: bool) -> GateVerdict:
+        spec = self.spec
+        foreign = spec.imported
+        if foreign is not None and not self._own_figures and foreign.metrics:
+            counts = foreign_check_counts(foreign, self._tally, spec.gate)
+            kept = foreign.counts.get("kept", self._tally.judged_kept)
+            return judge_figures(
+                spec.gate, spec.policy, foreign.metrics, counts, kept=kept, ended=True, target=self.target
+            )
+        return judge(spec.gate, spec.policy, self._tally, ended=ended, target=self.target)
+
+    def snapshot(self) -> RunSnapshot:
+        """The run as its files tell it now."""
+        spec, course = self.spec, self._course
+        state, reason = self._state()
+        live = state in LIVE_STATES
+        foreign = spec.imported if not self._own_figures else None
+        computed = self._tally.metrics()
+        metrics = {**dict.fromkeys(computed), **foreign.metrics} if foreign and foreign.metrics else computed
+        return RunSnapshot(
+            id=spec.id,
+            name=spec.run,
+            kind=spec.kind,
+            attempt=course.attempt,
+            state=state,
+            phase=course.phase if live else None,
+            pid=course.pid if live else None,
+            started=course.started or spec.created,
+            ended=course.end.time if course.end else (spec.created if foreign else None),
+            exit_code=course.exit_code if not live else None,
+            parameters=spec.parameters,
+            parameters_known=spec.parameters_known,
+            parent=spec.parent,
+            counts=self._counts(foreign is not None),
+            metrics=metrics,
+            computed=computed if foreign is not None else None,
+            gate=self._own_gate(ended=not live),
+            reason=reason,
+            cost_usd=round(self.meter.device_hours * spec.budget.gpu_usd_per_hour, 6),
+            active_s=round(self.meter.active_s, 3),
+            examples_per_second=self._rate(),
+            log=str(self.files.log),
+            folder=str(self.files.folder),
+            model=spec.model.path,
+            imported=spec.imported is not None,
+            gpu_held=bool(course.end and course.end.gpu_held),
+            keeper_alive=self._liveness.keeper_alive,
+            heartbeat=course.heartbeat if live else None,
+            author=course.author or spec.author,
+            warnings=self._warnings(live),
+        )
+
+    def _counts(self, foreign: bool) -> Counts:
+        ours = self._tally.counts()
+        if foreign and self.spec.imported is not None:
+            ours = {**ours, **{key: value for key, value in self.spec.imported.counts.items() if key in ours}}
+        known = {name: value for name, value in ours.items() if name in Counts.__slots__}
+        return Counts(target=self.target, max_candidates=self.max_candidates, **known)
+
+    def _rate(self) -> float | None:
+        """Kept pairs a second in this attempt's generating time."""
+        seconds = seconds_between(self._course.generating_since, self._last_record)
+        return round(self._kept_now / seconds, 4) if seconds and seconds > 0 and self._kept_now else None
+
+    def _warnings(self, live: bool) -> tuple[str, ...]:
+        found = []
+        if live and self._course.end is None and self._liveness.keeper_alive is False and self._course.attempt:
+            found.append("its keeper died; the generator goes on")
+        if live and self._liveness.keeper_alive is None:
+            found.append("it runs on another host or in another container: not to be reached from here")
+        garbage = self._records.garbage
+        if garbage:
+            found.append(f"{garbage} unreadable line(s) in records.jsonl were passed over")
+        if self._tally.repeated:
+            found.append(f"{self._tally.repeated} record(s) with an index seen before were passed over")
+        if self._course.end and self._course.end.gpu_held:
+            found.append("GPU memory is not back at its level before launch")
+        return tuple(found)
+
+    def past(self, snapshot: RunSnapshot) -> PastRun:
+        """The run as the policy sees it."""
+        return PastRun(
+            name=snapshot.name,
+            kind=snapshot.kind,
+            state=snapshot.state,
+            live=snapshot.live,
+            parameters=snapshot.parameters,
+            gate=snapshot.gate,
+            kept=snapshot.counts.kept,
+            target=snapshot.counts.target,
+            max_candidates=snapshot.counts.max_candidates,
+            candidates=snapshot.counts.candidates,
+            metrics=snapshot.metrics,
+            active_s=snapshot.active_s,
+            cost_usd=snapshot.cost_usd,
+            examples_per_second=snapshot.examples_per_second,
+            startup_s=self._course.startup_s,
+            imported=snapshot.imported,
+            reason=snapshot.reason,
+            attempt=snapshot.attempt,
+            exhausted=self._course.exhausted,
+            parameters_known=snapshot.parameters_known,
+        )
+
+
+def _file_identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

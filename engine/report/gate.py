@@ -1,0 +1,73 @@
+"""The gate's verdict in words, and a run graded again under other detectors and limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from engine.campaign.models import GateConfig, QcConfig, Strict
+from engine.campaign.spec import read_spec
+from engine.errors import ConfigurationError, NotFoundError
+from engine.files import RunFiles
+from engine.qc.verdicts import GateVerdict
+from engine.replay.run import RunReplay
+from engine.report.formatting import VERDICT_SIGNS, limit_text, metric_title, metric_value
+from engine.report.tables import text_table
+
+
+class OtherRuler(Strict):
+    """A `--qc` file: detectors and limits to grade by; what it leaves out stays as the run's spec has it."""
+
+    qc: QcConfig | None = None
+    gate: GateConfig | None = None
+
+
+def gate_text(verdict: GateVerdict) -> str:
+    """One line a check, then the verdict."""
+    rows = [
+        [
+            metric_title(check.metric),
+            limit_text(check.op, check.limit, percent=check.percent),
+            metric_value(check.metric, check.value),
+            f"{VERDICT_SIGNS[check.verdict]} {check.verdict}",
+            check.sentence,
+        ]
+        for check in verdict.checks
+    ]
+    table = text_table(["check", "limit", "value", "verdict", "evidence"], rows)
+    return f"{table}\n{verdict.verdict.upper()}: {verdict.sentence}"
+
+
+def regrade(files: RunFiles, path: Path) -> GateVerdict:
+    """The verdict on the run's records by the detectors and limits in `path`; nothing is generated or written."""
+    ruler = _read_ruler(path)
+    spec = read_spec(files)
+    changes: dict[str, Any] = {}
+    if ruler.qc is not None:
+        changes["qc"] = ruler.qc
+    if ruler.gate is not None:
+        changes["gate"] = ruler.gate
+    replay = RunReplay(files, spec.model_copy(update=changes), own_figures=True)
+    replay.refresh()
+    return replay.snapshot().gate
+
+
+def _read_ruler(path: Path) -> OtherRuler:
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return OtherRuler.model_validate(value)
+    except FileNotFoundError as error:
+        raise NotFoundError("there is no such file", where=str(path), remedy="check the path") from error
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"cannot be read: {str(error).splitlines()[0]}", where=str(path), remedy="mend it"
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ConfigurationError(
+            f"{key}: {first['msg']}", where=str(path), remedy="write qc: and gate: as in a campaign file"
+        ) from error

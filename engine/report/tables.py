@@ -1,0 +1,151 @@
+"""The comparison of a campaign's runs and the status overview, as text, Markdown and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from engine.campaign.parameters import flatten
+from engine.report.formatting import (
+    STATE_SIGNS,
+    UNKNOWN,
+    VERDICT_SIGNS,
+    duration,
+    limit_text,
+    metric_title,
+    metric_value,
+    money,
+    parameter_value,
+    short_parameter,
+)
+from engine.snapshot import CampaignSnapshot, RunSnapshot, Snapshot
+
+SHOWN_METRICS = (
+    "runaway_rate",
+    "token_limit_rate",
+    "delimiter_leakage",
+    "median_tokens",
+    "instruction_acceptance",
+    "pair_acceptance",
+    "instruction_yield",
+    "pair_yield",
+    "duplicate_rate",
+)
+
+
+def differing_parameters(runs: Sequence[RunSnapshot]) -> dict[str, list[Any]]:
+    """Dotted parameter names whose value is not the same in all runs that know theirs; one value per run."""
+    known = [flatten(run.parameters) if run.parameters_known else None for run in runs]
+    first = next((flat for flat in known if flat is not None), None)
+    if first is None:
+        return {}
+    return {
+        key: [flat[key] if flat is not None else None for flat in known]
+        for key in first
+        if len({repr(flat[key]) for flat in known if flat is not None}) > 1
+    }
+
+
+def comparison_rows(campaign: CampaignSnapshot) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the comparison: target column, then one column per run."""
+    runs = campaign.runs
+    header = ["metric", "target", *(run.name + (" ●" if run.live else "") for run in runs)]
+    rows = [
+        ["state", "", *(f"{STATE_SIGNS[run.state]} {run.state}" for run in runs)],
+        ["verdict", "", *(f"{VERDICT_SIGNS[run.gate.verdict]} {run.gate.verdict}" for run in runs)],
+        ["kept", "", *(f"{run.counts.kept} of {run.counts.target}" for run in runs)],
+    ]
+    names = [
+        *SHOWN_METRICS,
+        *sorted({c.metric for run in runs for c in run.gate.checks} - {*SHOWN_METRICS, "examples"}),
+    ]
+    for name in names:
+        checks = [next((c for c in run.gate.checks if c.metric == name), None) for run in runs]
+        present = next((check for check in reversed(checks) if check is not None), None)
+        target = limit_text(present.op, present.limit, percent=present.percent) if present else ""
+        cells = [
+            (f"{VERDICT_SIGNS[check.verdict]} " if check else "") + metric_value(name, run.metrics.get(name))
+            for run, check in zip(runs, checks, strict=True)
+        ]
+        rows.append([metric_title(name), target, *cells])
+    for key, values in differing_parameters(runs).items():
+        rows.append([short_parameter(key), "", *(parameter_value(value) for value in values)])
+    rows.append(["device time", "", *(duration(run.active_s) if run.active_s else UNKNOWN for run in runs)])
+    rows.append(["cost", "", *(money(run.cost_usd) for run in runs)])
+    return header, rows
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns padded to the widest cell: the first left-aligned, the others right-aligned."""
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [
+            cells[0].ljust(widths[0]),
+            *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)),
+        ]
+        return "  ".join(padded).rstrip()
+
+    return "\n".join([line(header), "  ".join("─" * width for width in widths), *(line(row) for row in rows)])
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The same as a GitHub Markdown table."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    return "\n".join([line(header), line(["---", *("---:" for _ in header[1:])]), *(line(row) for row in rows)])
+
+
+def comparison_json(campaign: CampaignSnapshot) -> dict[str, Any]:
+    """Runs side by side: metrics with their checks, the parameters that differ, cost."""
+    return {
+        "campaign": campaign.name,
+        "runs": [run.to_json() for run in campaign.runs],
+        "differing_parameters": {
+            key: dict(zip((run.name for run in campaign.runs), values, strict=True))
+            for key, values in differing_parameters(campaign.runs).items()
+        },
+    }
+
+
+def status_text(snapshot: Snapshot) -> str:
+    """Campaigns, runs, states, verdicts, money and next actions, a few lines each."""
+    if not snapshot.campaigns:
+        return "no campaigns here: start in the folder that holds configs/, or run `pilothouse demo`"
+    blocks = []
+    for campaign in snapshot.campaigns:
+        lines = [f"{campaign.name}: {campaign.state}"]
+        if campaign.error:
+            lines.append(campaign.error)
+        if campaign.budget:
+            budget = campaign.budget
+            lines[0] += (
+                f" · spent {money(budget.spent_usd)} of {money(budget.limit_usd)}, left {money(budget.left_usd)}"
+            )
+        lines += [f"  warning: {warning}" for warning in campaign.warnings]
+        rows = [_status_row(run) for run in campaign.runs]
+        if rows:
+            table = text_table(["run", "state", "gate", "kept", "runaway", "token limit", "cost"], rows)
+            lines += ["  " + line for line in table.splitlines()]
+        lines += [f"  {run.name}: {run.reason}" for run in campaign.runs if run.reason and not run.live]
+        if campaign.next:
+            lines.append(f"  next: {campaign.next.kind} – {campaign.next.reason}")
+            if campaign.next.command:
+                lines.append(f"        {campaign.next.command}")
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def _status_row(run: RunSnapshot) -> list[str]:
+    state = f"{STATE_SIGNS[run.state]} {run.state}" + (f" ({run.phase})" if run.phase and run.live else "")
+    return [
+        run.name,
+        state + (" GPU held" if run.gpu_held else ""),
+        f"{VERDICT_SIGNS[run.gate.verdict]} {run.gate.verdict}",
+        f"{run.counts.kept} of {run.counts.target}",
+        metric_value("runaway_rate", run.metrics.get("runaway_rate")),
+        metric_value("token_limit_rate", run.metrics.get("token_limit_rate")),
+        money(run.cost_usd),
+    ]

@@ -1,0 +1,281 @@
+"""What a person can do to a workspace: look, launch, stop, restart, extend, follow the policy.
+
+Both front ends, screen and command line, call this and nothing below it. Looking (`poll`) only reads files; the
+others write what belongs to the one who launches (a spec, a claim, a request) and start keepers. Every refusal is a
+`PilothouseError` with the exit code that belongs to it.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from engine.budget.forecast import Forecast, check_affordable, extension_forecast, launch_forecast
+from engine.campaign.loading import load_campaign, load_prompts
+from engine.campaign.models import Campaign, Parameters, Target
+from engine.campaign.parameters import assign
+from engine.campaign.spec import RunSpec, create_spec, kind_of
+from engine.errors import ConfigurationError, NotFoundError, RefusedError
+from engine.files import RunFiles, Workspace, checked_name, make_private_folder
+from engine.policy.actions import NextAction
+from engine.policy.decide import parameters_for
+from engine.policy.history import PastRun
+from engine.replay.workspace import WorkspaceReplay
+from engine.snapshot import CampaignSnapshot, RunSnapshot, Snapshot
+
+
+def author_name() -> str:
+    """Who asks, as `user@host`."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchPlan:
+    """A run that would be started, and what it is forecast to take."""
+
+    run: str
+    parameters: Parameters
+    parent: str | None
+    target: Target
+    forecast: Forecast
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One campaign as an action needs it, read once: its file, its picture, its history for the policy."""
+
+    path: Path
+    config: Campaign
+    picture: CampaignSnapshot
+    past: Sequence[PastRun]
+
+
+class Service:
+    """One workspace, the folder `root` that holds `configs/` and `artifacts/`. Not thread-safe: `poll` from one
+    thread at a time, the actions from any one other (each reads the files anew)."""
+
+    def __init__(self, root: Path, *, author: str | None = None) -> None:
+        self.root = root.absolute()
+        self.workspace = Workspace(self.root)
+        self.author = author or author_name()
+        self._replay = WorkspaceReplay(self.workspace)
+
+    # --- looking ---------------------------------------------------------------------------------------------
+
+    def poll(self, only: str | None = None) -> Snapshot:
+        """The picture now, of one campaign with `only`; reads just what was appended since the last call."""
+        return self._replay.refresh(only)
+
+    def look(self, campaign: str) -> CampaignSnapshot:
+        """One campaign's picture, freshly read; `NotFoundError` or `ConfigurationError` as its file is."""
+        return self._view(campaign).picture
+
+    def look_at_run(self, run_id: str) -> RunSnapshot:
+        """One run's picture, freshly read; `NotFoundError` when there is no such run."""
+        return self._run_view(run_id)[1]
+
+    def campaign_names(self) -> list[str]:
+        return [path.stem for path in self.workspace.campaign_files()]
+
+    def _view(self, campaign: str) -> View:
+        path = self.workspace.campaign_file(campaign)
+        config = load_campaign(path)
+        replay = WorkspaceReplay(self.workspace)
+        picture = replay.refresh(campaign).campaign(campaign)
+        if picture is None:
+            raise NotFoundError(f"there is no campaign {campaign!r}", where=str(path), remedy="check the name")
+        return View(path, config, picture, replay.history(campaign))
+
+    def _run_view(self, run_id: str) -> tuple[View, RunSnapshot, RunFiles]:
+        files = self.workspace.existing_run(run_id)
+        campaign, name = self.workspace.split_run_id(run_id)
+        view = self._view(campaign)
+        run = view.picture.run(name)
+        if run is None:
+            raise NotFoundError(f"there is no run {run_id!r}", where=str(files.folder), remedy="see its spec.json")
+        return view, run, files
+
+    # --- launching -------------------------------------------------------------------------------------------
+
+    def plan_launch(self, campaign: str, run: str | None = None, assignments: Sequence[str] = ()) -> LaunchPlan:
+        """What `launch` would start, with its forecast; refuses as `launch` would, but starts nothing."""
+        return self._plan(self._view(campaign), run, assignments)
+
+    def launch(self, campaign: str, run: str | None = None, assignments: Sequence[str] = ()) -> str:
+        """Start a run, detached; returns its id, `campaign/run`, once its keeper has it."""
+        view = self._view(campaign)
+        return self._start(view, self._plan(view, run, assignments))
+
+    def _plan(self, view: View, run: str | None, assignments: Sequence[str]) -> LaunchPlan:
+        name = checked_name(run, "run") if run else _due_run(view.picture)
+        existing = view.picture.run(name)
+        if existing is not None:
+            raise RefusedError(
+                f"the run {existing.id} exists already",
+                where=existing.folder,
+                remedy=f"`pilothouse restart {existing.id}` goes on with it; another --run NAME starts another",
+            )
+        parameters, parent = parameters_for(view.config, name, view.past)
+        target = view.config.target
+        if kind_of(name) == "scale":
+            target = Target(examples=view.config.scale.examples, max_candidates=view.config.scale.max_candidates)
+        forecast = launch_forecast(view.config, view.past, examples=target.examples)
+        self._afford(view, forecast.cost_usd, f"launching {view.config.name}/{name}")
+        return LaunchPlan(name, assign(parameters, assignments), parent, target, forecast)
+
+    def _start(self, view: View, plan: LaunchPlan) -> str:
+        from engine.generate.models import check_model
+        from engine.supervise.launch import start_attempt
+
+        config = view.config
+        prompts = load_prompts(config, view.path)
+        if config.generator.kind == "builtin":
+            check_model(config.model)
+        spec = RunSpec(
+            campaign=config.name,
+            run=plan.run,
+            kind=kind_of(plan.run),
+            author=self.author,
+            parent=plan.parent,
+            workspace=str(self.root),
+            model=config.model,
+            generator=config.generator,
+            prompts=prompts,
+            pipeline=config.pipeline,
+            target=plan.target,
+            parameters=plan.parameters,
+            qc=config.qc,
+            gate=config.gate,
+            policy=config.policy,
+            budget=config.budget,
+        )
+        files = self.workspace.run_files(config.name, plan.run)
+        make_private_folder(files.folder)
+        create_spec(files, spec)
+        start_attempt(files, attempt=1, author=self.author, budget_left=_metered_left(view))
+        return spec.id
+
+    # --- stopping and going on -------------------------------------------------------------------------------
+
+    def stop(self, run_id: str, *, now: bool = False, on_progress: Callable[[str], None] | None = None) -> str:
+        """Stop a run and return its final state once nothing of it lives any more."""
+        from engine.supervise.stop import request_stop
+
+        files = self.workspace.existing_run(run_id)
+        return request_stop(files, now=now, author=self.author, on_progress=on_progress).state
+
+    def forecast_restart(self, run_id: str) -> float | None:
+        """US dollars that going on with a run would take, None when nothing is known."""
+        view, run, _ = self._run_view(run_id)
+        return self._rest(view, run, run.counts.target).cost_usd
+
+    def restart(self, run_id: str, *, fresh: bool = False) -> str:
+        """Go on with a run that ended before its target; with `fresh`, archive what it made and begin anew."""
+        from engine.supervise.attempts import archive, next_attempt
+        from engine.supervise.launch import start_attempt
+
+        view, run, files = self._ended_run(run_id, "restart")
+        if run.state == "succeeded" and not fresh:
+            raise RefusedError(
+                f"{run_id} has finished: {run.reason or 'nothing is missing'}",
+                where=run.folder,
+                remedy=f"`pilothouse extend {run_id} --examples N` goes on with it; --fresh begins anew",
+            )
+        missing = run.counts.target if fresh else max(0, run.counts.target - run.counts.kept)
+        cost = extension_forecast(view.config, view.past, examples=missing).cost_usd
+        self._afford(view, cost, f"restarting {run_id}")
+        attempt = next_attempt(files)
+        if fresh:
+            archive(files, run.attempt)
+        start_attempt(files, attempt=attempt, author=self.author, budget_left=_metered_left(view))
+        return run_id
+
+    def extend(self, run_id: str, examples: int) -> str:
+        """Raise the target of an ended run to `examples` and go on in it with the same parameters."""
+        from engine.supervise.attempts import next_attempt
+        from engine.supervise.launch import start_attempt
+
+        view, run, files = self._ended_run(run_id, "extend")
+        if examples <= run.counts.target:
+            raise ConfigurationError(
+                f"--examples {examples} does not raise the target of {run_id}, which is {run.counts.target}",
+                remedy=f"give more than {run.counts.target}",
+            )
+        self._afford(view, self._rest(view, run, examples).cost_usd, f"extending {run_id}")
+        start_attempt(
+            files,
+            attempt=next_attempt(files),
+            author=self.author,
+            examples=examples,
+            max_candidates=round(run.counts.max_candidates / run.counts.target * examples),
+            budget_left=_metered_left(view),
+        )
+        return run_id
+
+    def _rest(self, view: View, run: RunSnapshot, examples: int) -> Forecast:
+        return extension_forecast(view.config, view.past, examples=max(0, examples - run.counts.kept))
+
+    def _ended_run(self, run_id: str, what: str) -> tuple[View, RunSnapshot, RunFiles]:
+        view, run, files = self._run_view(run_id)
+        if run.imported:
+            raise RefusedError(
+                f"{run_id} was imported: there is nothing to {what}",
+                where=run.folder,
+                remedy="launch a run of your own",
+            )
+        if run.live:
+            raise RefusedError(
+                f"cannot {what} {run_id}: it is {run.state}",
+                where=run.folder,
+                remedy=f"`pilothouse stop {run_id}` first, or wait until it has ended",
+            )
+        return view, run, files
+
+    # --- following the policy ----------------------------------------------------------------------------------
+
+    def do_next(self, campaign: str) -> NextAction:
+        """Carry out what the policy says now; `RefusedError` when there is nothing for it to start."""
+        view = self._view(campaign)
+        action = view.picture.next
+        if action is None or action.run is None:
+            raise _nothing_to_start(view.picture)
+        if action.kind == "extend" and action.examples is not None:
+            self.extend(f"{campaign}/{action.run}", action.examples)
+        elif action.kind in ("launch", "iterate", "scale") and action.parameters is not None:
+            plan = self._plan(view, action.run, ())
+            self._start(view, replace(plan, parameters=action.parameters))
+        else:
+            raise _nothing_to_start(view.picture)
+        return action
+
+    def _afford(self, view: View, cost_usd: float | None, what: str) -> None:
+        if view.picture.budget is not None:
+            check_affordable(view.picture.budget, cost_usd, what=what)
+
+
+def _nothing_to_start(picture: CampaignSnapshot) -> RefusedError:
+    action = picture.next
+    kind, reason = (
+        (action.kind, action.reason) if action else ("blocked", picture.error or "the campaign cannot be read")
+    )
+    return RefusedError(f"nothing is due to be started; the next action is {kind}", where=picture.file, remedy=reason)
+
+
+def _due_run(picture: CampaignSnapshot) -> str:
+    action = picture.next
+    if action is None or action.run is None or action.kind not in ("launch", "iterate", "scale"):
+        raise _nothing_to_start(picture)
+    return action.run
+
+
+def _metered_left(view: View) -> float | None:
+    budget = view.picture.budget
+    return max(0.0, budget.limit_usd - budget.spent_usd) if budget else None

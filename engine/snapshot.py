@@ -1,0 +1,178 @@
+"""The immutable picture that every front end draws from: campaigns, runs, metrics, verdicts, money, next action.
+
+Whatever shows state (screen, `status --json`, `watch`, `compare`) reads only this. Equal states compare equal, so a
+viewer repaints only what changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from engine.budget.money import Budget
+from engine.campaign.models import Campaign, Parameters
+from engine.campaign.spec import RunKind
+from engine.policy.actions import NextAction
+from engine.qc.verdicts import GateVerdict
+
+RunState = Literal["queued", "starting", "running", "stopping", "succeeded", "failed", "stopped", "lost"]
+LIVE_STATES: frozenset[str] = frozenset({"queued", "starting", "running", "stopping"})
+
+CampaignState = Literal["empty", "running", "waiting", "done", "blocked", "broken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Items of a run. `generated`: responses; `candidates`: instructions that went to the critic."""
+
+    target: int
+    max_candidates: int
+    parsed: int = 0
+    candidates: int = 0
+    instructions_good: int = 0
+    instructions_kept: int = 0
+    generated: int = 0
+    pairs_good: int = 0
+    pairs_kept: int = 0
+    kept: int = 0
+    dropped: int = 0
+    failed: int = 0
+    records: int = 0
+    tokens: int = 0
+
+    def to_json(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class RunSnapshot:
+    """One run as its files tell it.
+
+    `state` describes the process, never the gate. `started` and `ended` are UTC, ISO 8601; `active_s` is device time
+    over all attempts in seconds; `examples_per_second` is kept pairs over the generating time of this attempt.
+    `keeper_alive` is None where that cannot be known from here (another host). `computed` holds our own figures
+    beside an imported run's (`metrics`), and is None for runs of our own.
+    """
+
+    id: str
+    name: str
+    kind: RunKind
+    attempt: int
+    state: RunState
+    phase: str | None
+    pid: int | None
+    started: str | None
+    ended: str | None
+    exit_code: int | None
+    parameters: Parameters
+    parameters_known: bool
+    parent: str | None
+    counts: Counts
+    metrics: dict[str, float | None]
+    computed: dict[str, float | None] | None
+    gate: GateVerdict
+    reason: str
+    cost_usd: float
+    active_s: float
+    examples_per_second: float | None
+    log: str
+    folder: str
+    model: str
+    imported: bool = False
+    gpu_held: bool = False
+    keeper_alive: bool | None = None
+    heartbeat: str | None = None
+    author: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def live(self) -> bool:
+        return self.state in LIVE_STATES
+
+    def to_json(self) -> dict[str, Any]:
+        value: dict[str, Any] = {
+            "id": self.id,
+            "name": self.name,
+            "kind": self.kind,
+            "attempt": self.attempt,
+            "state": self.state,
+            "phase": self.phase,
+            "pid": self.pid,
+            "started": self.started,
+            "ended": self.ended,
+            "exit_code": self.exit_code,
+            "parameters": self.parameters.model_dump(mode="json") if self.parameters_known else {},
+            "parent": self.parent,
+            "counts": self.counts.to_json(),
+            "metrics": self.metrics,
+            "gate": self.gate.to_json(),
+            "reason": self.reason,
+            "cost_usd": self.cost_usd,
+            "active_s": self.active_s,
+            "examples_per_second": self.examples_per_second,
+            "log": self.log,
+            "model": self.model,
+            "imported": self.imported,
+            "gpu_held": self.gpu_held,
+            "author": self.author,
+            "warnings": list(self.warnings),
+        }
+        if self.computed is not None:
+            value["computed"] = self.computed
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignSnapshot:
+    """One campaign. `campaign`, `budget` and `next` are None when its file is broken; `error` says why."""
+
+    name: str
+    state: CampaignState
+    file: str
+    campaign: Campaign | None
+    budget: Budget | None
+    next: NextAction | None
+    runs: tuple[RunSnapshot, ...]
+    error: str | None = None
+    warnings: tuple[str, ...] = ()
+
+    def run(self, name: str) -> RunSnapshot | None:
+        return next((run for run in self.runs if run.name == name), None)
+
+    @property
+    def live_run(self) -> RunSnapshot | None:
+        """The newest run whose process is going, if any."""
+        return next((run for run in reversed(self.runs) if run.live), None)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "state": self.state,
+            "file": self.file,
+            "error": self.error,
+            "warnings": list(self.warnings),
+            "budget": self.budget.to_json() if self.budget else None,
+            "next": self.next.to_json() if self.next else None,
+            "runs": [run.to_json() for run in self.runs],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All campaigns of a workspace, runs in the order they were created."""
+
+    workspace: str
+    host: str
+    campaigns: tuple[CampaignSnapshot, ...] = ()
+    devices: tuple[str, ...] = field(default=())
+
+    def campaign(self, name: str) -> CampaignSnapshot | None:
+        return next((campaign for campaign in self.campaigns if campaign.name == name), None)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "workspace": self.workspace,
+            "host": self.host,
+            "devices": list(self.devices),
+            "campaigns": [campaign.to_json() for campaign in self.campaigns],
+        }

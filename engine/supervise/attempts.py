@@ -1,0 +1,45 @@
+"""Attempts of a run: their numbers, and what happens to an old one when a run begins anew."""
+
+from __future__ import annotations
+
+import re
+
+from engine.errors import RefusedError
+from engine.files import RunFiles, make_private_folder, storage_error
+
+_CLAIM = re.compile(r"attempt-(\d+)\.claim")
+
+
+def next_attempt(files: RunFiles) -> int:
+    """One more than the highest attempt that was ever claimed (1 for a run that never started)."""
+    numbers = [int(match.group(1)) for path in files.folder.iterdir() if (match := _CLAIM.fullmatch(path.name))]
+    return max(numbers, default=0) + 1
+
+
+def archive(files: RunFiles, attempt: int) -> None:
+    """Move what `attempt` made into `archive/attempt-N/`; nothing is deleted.
+
+    The keeper's journal stays: what the attempt cost was spent all the same.
+    """
+    target = files.archive(attempt)
+    if target.exists():
+        raise RefusedError(
+            f"attempt {attempt} was archived before", where=str(target), remedy="move that folder away, then try again"
+        )
+    make_private_folder(target)
+    made = (
+        files.records,
+        files.generator_journal,
+        files.log,
+        files.exit,
+        files.pilot_data,
+        files.qc_summary,
+        files.session_manifest,
+    )
+    for path in made:
+        try:
+            path.rename(target / path.name)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise storage_error(error, path) from error

@@ -1,0 +1,98 @@
+"""Every living process that is proven to belong to one run.
+
+Proof is any of: its environment holds the run's mark; it descends from a process of the run, or from the keeper,
+which adopts orphans as a child subreaper; it is in the generator's process group or session while the generator's
+pid cannot have been reused; it was proven before and is the same process still.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+
+from engine.journal.events import ProcessIdentity
+from engine.supervise.identity import PROC, ProcessStat, identity_from, is_alive, read_stat
+
+RUN_MARK = "PILOTHOUSE_RUN"
+FOLDER_MARK = "PILOTHOUSE_RUN_DIR"
+KEEP_ENVIRONMENT = "SPT_NOENV"  # setproctitle, as vLLM's engine core uses it, wipes the environment without this
+MARKS = (RUN_MARK, FOLDER_MARK, KEEP_ENVIRONMENT)
+
+
+def living_stats() -> dict[int, ProcessStat]:
+    """Stat of every living process that this pid namespace shows, by pid."""
+    stats = (read_stat(int(name)) for name in os.listdir(PROC) if name.isdecimal())
+    return {stat.pid: stat for stat in stats if stat is not None and stat.living}
+
+
+def is_marked(pid: int, run_id: str) -> bool:
+    """Whether the environment that `pid` was started with holds the mark of the run `run_id`."""
+    try:
+        environment = (PROC / str(pid) / "environ").read_bytes()
+    except OSError:  # gone, or another user's
+        return False
+    return f"{RUN_MARK}={run_id}".encode() in environment.split(b"\0")
+
+
+def marked_processes(run_id: str) -> list[ProcessIdentity]:
+    """Every living process of this user that carries the mark of the run `run_id`, keepers included."""
+    return [identity_from(stat) for stat in living_stats().values() if is_marked(stat.pid, run_id)]
+
+
+def with_descendants(stats: dict[int, ProcessStat], roots: Iterable[int]) -> set[int]:
+    """`roots` and all that descends from them in `stats`."""
+    children: dict[int, list[int]] = {}
+    for stat in stats.values():
+        children.setdefault(stat.parent, []).append(stat.pid)
+    found: set[int] = set()
+    frontier = list(roots)
+    while frontier:
+        pid = frontier.pop()
+        if pid not in found:
+            found.add(pid)
+            frontier.extend(children.get(pid, ()))
+    return found
+
+
+class RunProcesses:
+    """The living processes of the run `run_id`, its keeper (this process) and the keeper's helpers left out.
+
+    `leader` is the generator. With `leader_is_child` its zombie stays unreaped while this is in use, which keeps its
+    pid, and so its group's number, from being reused. `helpers` names children of the keeper that are not the run's.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        *,
+        leader: ProcessIdentity | None = None,
+        leader_is_child: bool = False,
+        helpers: Callable[[], Iterable[int]] = tuple,
+    ) -> None:
+        self.run_id = run_id
+        self.leader = leader
+        self.leader_is_child = leader_is_child
+        self._helpers = helpers
+        self._known: dict[int, ProcessIdentity] = {}
+
+    def scan(self) -> list[ProcessIdentity]:
+        """Who lives now. Costs one look at every process of the machine (some ten milliseconds)."""
+        stats = living_stats()
+        outside = {os.getpid(), *self._helpers()}
+        proven = {pid for pid, identity in self._known.items() if pid in stats and _same(stats[pid], identity)}
+        proven |= {stat.pid for stat in stats.values() if stat.parent == os.getpid()}
+        proven |= {pid for pid in stats if pid not in proven and is_marked(pid, self.run_id)}
+        if self.leader is not None and self.group_is_ours():
+            leader = self.leader.pid
+            proven |= {stat.pid for stat in stats.values() if leader in (stat.group, stat.session)}
+        proven = with_descendants(stats, proven - outside) - outside
+        self._known = {pid: identity_from(stats[pid]) for pid in proven}
+        return list(self._known.values())
+
+    def group_is_ours(self) -> bool:
+        """Whether the leader's pid, as the number of its group and session, still means what it meant."""
+        return self.leader is not None and (self.leader_is_child or is_alive(self.leader) is True)
+
+
+def _same(stat: ProcessStat, identity: ProcessIdentity) -> bool:
+    return stat.start_ticks == identity.start_ticks

@@ -1,0 +1,82 @@
+"""What a run's files say about how it ended, and how its keeper writes that down."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from engine.files import RunFiles, write_json
+from engine.journal.events import GenerationEnded, RunEnded, parse_event, utc_now
+from engine.journal.reader import JournalReader
+from engine.logs.tail import LogTail
+from engine.supervise.ending import Ending
+from engine.supervise.generator import Exit
+from engine.supervise.keeper_journal import KeeperJournal
+
+REASON_LIMIT = 300
+LAST_WORDS_S = 30.0  # how long a keeper tries to write a run's end to a full disk
+RETRY_S = 0.25
+
+
+def own_word(files: RunFiles, attempt: int) -> GenerationEnded | None:
+    """The generator's end record of this `attempt`, if it left one."""
+    found: GenerationEnded | None = None
+    for value in JournalReader(files.generator_journal).read_new():
+        if value.get("event") == "generation_ended" and value.get("attempt") == attempt:
+            event = parse_event(value)
+            found = event if isinstance(event, GenerationEnded) else found
+    return found
+
+
+def last_line(log: Path) -> str:
+    """The last line of `log` that says something, sanitised; empty when there is none."""
+    tail = LogTail(log, line_limit=REASON_LIMIT)
+    lines = [*tail.last(20), tail.partial]
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def record_end(
+    files: RunFiles,
+    journal: KeeperJournal,
+    ending: Ending,
+    ended: Exit,
+    *,
+    attempt: int,
+    gpu_held: bool,
+    details: dict[str, Any],
+) -> None:
+    """Write exit.json and then the journal's RunEnded; a full disk is tried again for `LAST_WORDS_S` seconds."""
+    record = {
+        "v": 1,
+        "attempt": attempt,
+        "state": ending.state,
+        "reason": ending.reason,
+        "exit_code": ended.as_code,
+        "signal": ended.signal,
+        "gpu_held": gpu_held,
+        "time": utc_now(),
+        **details,
+    }
+    deadline = time.monotonic() + LAST_WORDS_S
+    while not _written(files.exit, record) and time.monotonic() < deadline:
+        time.sleep(RETRY_S)
+    journal.append(
+        RunEnded(
+            attempt=attempt,
+            state=ending.state,
+            reason=ending.reason,
+            exit_code=ended.as_code,
+            gpu_held=gpu_held,
+        )
+    )
+    while not journal.flush() and time.monotonic() < deadline:
+        time.sleep(RETRY_S)
+
+
+def _written(path: Path, record: dict[str, Any]) -> bool:
+    try:
+        write_json(path, record)
+    except OSError:
+        return False
+    return True

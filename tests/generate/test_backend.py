@@ -1,0 +1,227 @@
+"""What every backend must hold, on the real pocket model with CTranslate2."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.campaign.models import ModelConfig
+from engine.errors import ConfigurationError
+from engine.generate.backends import backend_available, missing_packages, open_backend
+from engine.generate.backends.base import Backend, RequestFailedError, SamplingParameters, label_tokens
+from engine.generate.critics import LABELS
+from engine.generate.models import POCKET_FOLDER, resolve_ctranslate2
+
+SAMPLING = SamplingParameters(temperature=0.9, top_p=0.95, repetition_penalty=1.1, max_tokens=40, seed=1)
+LIST = "Short tasks for a language model:\n1. Name the capital of Norway.\n2. Add 47 and 12.\n3."
+CRITIC = "Does the response do the task correctly? A = yes, B = no.\nInstruction: {}\nResponse: {}\nLabel:"
+
+
+@pytest.fixture(scope="module")
+def backend() -> Iterator[Backend]:
+    opened = open_backend(ModelConfig(options={"threads": 8}))
+    yield opened
+    opened.close()
+
+
+def test_same_seed_same_text_whatever_else_runs(backend: Backend) -> None:
+    """Eight threads sample 64 completions in a crowd of scores; one by one and in reverse each is the same."""
+    seeds = range(100, 164)
+    crowd = [backend.generate(LIST, replace(SAMPLING, seed=seed)) for seed in seeds]
+    scores = [backend.score(CRITIC.format("Add 1 and 2.", number), LABELS) for number in range(64)]
+    together = [future.result() for future in crowd]
+    alone = [backend.generate(LIST, replace(SAMPLING, seed=seed)).result() for seed in reversed(seeds)][::-1]
+    assert together == alone
+    assert len({completion.text for completion in together}) > 50, "other seeds give other texts"
+    assert [future.result() for future in scores] == [
+        backend.score(CRITIC.format("Add 1 and 2.", number), LABELS).result() for number in range(64)
+    ]
+
+
+def test_another_process_life_samples_the_same(backend: Backend) -> None:
+    other = open_backend(ModelConfig(options={"threads": 1}))
+    try:
+        assert other.generate(LIST, SAMPLING).result() == backend.generate(LIST, SAMPLING).result()
+    finally:
+        other.close()
+
+
+def test_zero_temperature_is_greedy_and_needs_no_seed(backend: Backend) -> None:
+    texts = {backend.generate(LIST, replace(SAMPLING, temperature=0.0, seed=seed)).result().text for seed in range(4)}
+    assert len(texts) == 1
+
+
+def test_max_tokens_ends_a_text_by_length(backend: Backend) -> None:
+    completion = backend.generate(LIST, replace(SAMPLING, max_tokens=3)).result()
+    assert (completion.finish_reason, completion.generated_tokens, completion.stop_reason) == ("length", 3, None)
+    assert completion.prompt_tokens == backend.count_tokens(LIST)
+
+
+def test_a_stop_string_ends_the_text_early_and_is_left_out(backend: Backend) -> None:
+    free = backend.generate(LIST, SAMPLING).result()
+    assert "\n4." in free.text
+    stopped = backend.generate(LIST, replace(SAMPLING, stop=("never said", "\n4."))).result()
+    assert stopped.text == free.text.partition("\n4.")[0]
+    assert (stopped.finish_reason, stopped.stop_reason) == ("stop", "\n4.")
+    assert stopped.generated_tokens < free.generated_tokens, "it stopped instead of being cut afterwards"
+
+
+def test_only_the_whole_stop_string_stops(backend: Backend) -> None:
+    """A stop string that ends in ':' or '.' must not make every one of them end the text."""
+    free = backend.generate(LIST, SAMPLING).result()
+    assert backend.generate(LIST, replace(SAMPLING, stop=("\nInstruction.", "Zebra 4."))).result() == free
+
+
+def test_the_model_may_end_by_itself(backend: Backend) -> None:
+    seeds = range(40)
+    prompt = "Instruction: Subtract 8 from 50.\nResponse:"
+    found = [backend.generate(prompt, replace(SAMPLING, seed=seed, max_tokens=150)).result() for seed in seeds]
+    ended = [completion for completion in found if completion.finish_reason == "eos"]
+    assert ended
+    assert all(completion.generated_tokens < 150 and completion.stop_reason is None for completion in ended)
+    assert not any("<|" in completion.text for completion in ended), "the end token is no text"
+
+
+@pytest.mark.parametrize("penalty", [1.3, 2.0, 10.0])
+def test_repetition_penalty_bears_on_the_logits_of_generated_tokens_only(backend: Backend, penalty: float) -> None:
+    import ctranslate2
+
+    reference = ctranslate2.Generator(str(resolve_ctranslate2(ModelConfig()).weights))
+    prompt, expected = backend.token_ids(LIST, special=False), []
+    for _ in range(20):
+        logits = np.asarray(reference.forward_batch([prompt + expected]), dtype=np.float64)[0, -1]
+        for token in set(expected):
+            logits[token] *= penalty if logits[token] < 0 else 1 / penalty
+        expected.append(int(logits.argmax()))
+    greedy = replace(SAMPLING, temperature=0.0, repetition_penalty=penalty, max_tokens=20)
+    assert backend.token_ids(backend.generate(LIST, greedy).result().text, special=False) == expected
+
+
+def test_label_scores_are_those_of_a_full_softmax(backend: Backend) -> None:
+    import ctranslate2
+
+    folder = resolve_ctranslate2(ModelConfig())
+    reference = ctranslate2.Generator(str(folder.weights))
+    for instruction, response in (("Name the capital of Norway.", "Oslo."), ("Name a bird.", "Hammer.")):
+        prompt = CRITIC.format(instruction, response)
+        ids = backend.token_ids(prompt, special=False)
+        logits = np.asarray(reference.forward_batch([ids]), dtype=np.float64)[0, -1]
+        expected = logits - logits.max() - math.log(np.exp(logits - logits.max()).sum())
+        scores = backend.score(prompt, LABELS).result()
+        assert scores.prompt_tokens == len(ids)
+        for label, token in label_tokens(backend, LABELS).items():
+            assert scores.logprobs[label] == pytest.approx(expected[token], abs=2e-3)
+
+
+def test_a_label_of_several_tokens_is_a_configuration_error(backend: Backend) -> None:
+    with pytest.raises(ConfigurationError, match="must be one"):
+        backend.score("Label:", ("certainly", "B"))
+
+
+def test_an_over_long_prompt_fails_alone(backend: Backend) -> None:
+    long = backend.generate("word " * 5000, SAMPLING)
+    empty = backend.generate("", SAMPLING)
+    fine = backend.generate(LIST, SAMPLING)
+    with pytest.raises(RequestFailedError, match="tokens, and the model's context is"):
+        long.result()
+    with pytest.raises(RequestFailedError, match="empty"):
+        empty.result()
+    with pytest.raises(RequestFailedError):
+        backend.score("word " * 5000, LABELS).result()
+    assert fine.result().text
+
+
+def test_cancel_drops_what_waits_and_the_backend_goes_on() -> None:
+    backend = open_backend(ModelConfig(options={"threads": 1}))
+    try:
+        futures = [backend.generate(LIST, replace(SAMPLING, seed=seed, max_tokens=200)) for seed in range(40)]
+        futures[0].result()
+        backend.cancel()
+        assert sum(future.cancelled() for future in futures) >= 30
+        assert backend.generate(LIST, SAMPLING).result().text
+    finally:
+        backend.close()
+
+
+def test_close_ends_what_runs() -> None:
+    backend = open_backend(ModelConfig(options={"threads": 2}))
+    futures = [backend.generate(LIST, replace(SAMPLING, seed=seed, max_tokens=300)) for seed in range(20)]
+    backend.close()
+    assert all(future.done() for future in futures)
+    with pytest.raises((CancelledError, RuntimeError)):
+        futures[-1].result()
+
+
+# --- models that cannot be opened --------------------------------------------------------------------------------
+
+
+def test_available_says_what_this_version_generates_with() -> None:
+    assert backend_available("ctranslate2")
+    assert not backend_available("vllm")
+    assert not backend_available("server")
+
+
+@pytest.mark.skipif(not missing_packages("vllm"), reason="vllm is installed here")
+def test_a_missing_backend_package_is_named_with_its_remedy() -> None:
+    with pytest.raises(ConfigurationError, match="backend vllm needs the package vllm") as caught:
+        open_backend(ModelConfig(backend="vllm", path="Qwen/Qwen2.5-32B"))
+    assert caught.value.remedy == "pip install 'pilothouse[gpu]'"
+
+
+def test_a_backend_that_is_not_built_says_so() -> None:
+    with pytest.raises(ConfigurationError, match="generates with ctranslate2 only"):
+        open_backend(ModelConfig(backend="server", path="http://localhost:8000"))
+
+
+def model_copy(folder: Path, *, without: str = "", empty: str = "") -> Path:
+    for source in (*(POCKET_FOLDER / "ct2").iterdir(), POCKET_FOLDER / "hf" / "tokenizer.json"):
+        if source.name != without:
+            (folder / source.name).write_bytes(b"" if source.name == empty else source.read_bytes())
+    return folder
+
+
+@pytest.mark.parametrize("name", ["model.bin", "config.json", "tokenizer.json", "vocabulary.json"])
+def test_a_model_folder_that_lacks_a_file_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{name} is missing"):
+        open_backend(ModelConfig(path=str(model_copy(tmp_path, without=name))))
+
+
+def test_empty_and_broken_model_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="folder is empty"):
+        open_backend(ModelConfig(path=str(tmp_path)))
+    model_copy(tmp_path, empty="model.bin")
+    with pytest.raises(ConfigurationError, match=r"model\.bin is empty"):
+        open_backend(ModelConfig(path=str(tmp_path)))
+    (tmp_path / "model.bin").write_bytes(b"no model")
+    with pytest.raises(ConfigurationError, match="cannot be loaded"):
+        open_backend(ModelConfig(path=str(tmp_path)))
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
+    path = model_copy(tmp_path) / "vocabulary.json"
+    path.write_text(path.read_text().replace('"!"', '"another"'))
+    with pytest.raises(ConfigurationError, match="do not belong together"):
+        open_backend(ModelConfig(path=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [("Qwen/Qwen2.5-32B", "downloads nothing"), ("/no/such/folder", "no such folder"), (__file__, "a file stands")],
+)
+def test_paths_that_are_no_model_folder_say_so(path: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        open_backend(ModelConfig(path=path))
+
+
+@pytest.mark.parametrize(
+    "options", [{"thread": 2}, {"threads": 0}, {"max_model_len": "many"}, {"compute_type": "int3"}]
+)
+def test_bad_model_options_are_refused(options: dict[str, object]) -> None:
+    with pytest.raises(ConfigurationError):
+        open_backend(ModelConfig(options=options))

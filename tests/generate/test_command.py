@@ -1,0 +1,410 @@
+"""`python -m engine.generate` as a real process on the pocket model: artifacts, signals, faults, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.campaign.models import Target
+from engine.campaign.spec import RunSpec, create_spec, read_spec
+from engine.files import RunFiles
+from engine.generate import session
+from engine.generate.__main__ import main
+from engine.generate.stopping import StopRequests
+from engine.journal.events import GenerationEnded, GenerationStarted, PhaseEntered, parse_event
+from engine.journal.reader import JournalReader
+from engine.qc.tally import RunTally
+from tests.generate.conftest import contents, make_spec
+from tests.waiting import wait_until
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+# fmt: off
+ITERATION_1 = [
+    "--count", "20",
+    "--seed", "43",
+    "--instruction-temperature", "0.6",
+    "--instruction-top-p", "0.85",
+    "--instruction-repetition-penalty", "1.15",
+    "--response-temperature", "0.3",
+    "--response-top-p", "0.85",
+    "--response-repetition-penalty", "1.15",
+    "--response-max-tokens", "80",
+]
+# fmt: on
+RUN = ("--count", "80", "--seed", "7")
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "engine.generate", *map(str, arguments)]
+
+
+def run(*arguments: object, prepare: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments),
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        preexec_fn=prepare,
+    )
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(command(*arguments), cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
+
+
+def events(folder: Path) -> list[Any]:
+    return [parse_event(value) for value in JournalReader(RunFiles(folder).generator_journal).read_new()]
+
+
+def records_in(folder: Path) -> int:
+    path = RunFiles(folder).records
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of 80 pairs that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    done = run(*RUN, "--output", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+# --- what a run leaves -------------------------------------------------------------------------------------------
+
+
+def test_the_seeds_command_leaves_its_three_artifacts(tmp_path: Path) -> None:
+    folder = tmp_path / "pilot_iteration1"
+    done = run(*ITERATION_1, "--output", folder)
+    assert done.returncode == 0, done.stderr
+    files = RunFiles(folder)
+    rows = [json.loads(line) for line in files.pilot_data.read_text().splitlines()]
+    assert len(rows) == 20
+    assert [row["index"] for row in rows] == sorted(row["index"] for row in rows)
+    for row in rows:
+        assert set(row["instruction_critic"]["logprobs"]) == {" A", "A", " B", "B"}
+        assert row["pair_critic"]["margin"] >= 1.0
+        assert row["prompt"].endswith(f"Instruction: {row['instruction']}\nResponse:")
+        assert row["provenance"]["model"] == "pocket"
+        assert row["provenance"]["seed"] == 43
+        assert row["provenance"]["sampling"]["response.temperature"] == 0.3
+        assert "git_commit" in row["provenance"]
+    manifest = json.loads(files.session_manifest.read_text())
+    assert manifest["preflight"]["ok"] is True
+    assert manifest["preflight"]["chat_template_applied"] is False
+    assert all(sentinel["same_ids"] for sentinel in manifest["preflight"]["sentinels"])
+    assert manifest["artifacts"]["planned"] == [entry["name"] for entry in manifest["artifacts"]["written"]]
+    assert set(manifest["prompts"]) == {"instructions", "response", "instruction_critic", "pair_critic"}
+    assert manifest["versions"]["ctranslate2"]
+    assert "PHASE 1: INSTRUCTION GENERATION" in done.stderr
+    assert "Generated: 20 examples" in done.stderr
+    assert "QC Status: " in done.stderr
+    assert max(map(len, done.stderr.splitlines())) < 300
+    assert len(done.stderr.splitlines()) < 60, "no line per item"
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_summary_agrees_with_a_recount_of_the_records(whole: Path) -> None:
+    summary = json.loads(RunFiles(whole).qc_summary.read_text())
+    spec = read_spec(RunFiles(whole))
+    tally = RunTally(spec.qc, spec.gate, spec.pipeline.delimiter)
+    rows = list(contents(whole).values())
+    for row in rows:
+        tally.add(row)
+    judged = [row for row in rows if "instruction_critic" in row]
+    responses = [row for row in rows if "raw_response" in row]
+    kept = [row for row in rows if row["kept"]]
+    assert summary["counts"]["instructions_generated"] == len(judged)
+    assert summary["counts"]["instructions_kept"] == summary["counts"]["pairs_generated"] == len(responses)
+    assert summary["counts"]["pairs_kept"] == len(kept) == 80
+    assert summary["counts"]["hit_token_limit"] == sum(row["finish_reason"] == "length" for row in responses)
+    assert summary["acceptance"]["instructions_good"] == sum(row["instruction_critic"]["good"] for row in judged)
+    metrics = tally.metrics()
+    for name in ("runaway_rate", "token_limit_rate", "instruction_acceptance", "pair_acceptance"):
+        assert summary["rates"][name] == metrics[name]
+    assert summary["token_stats"]["median"] == metrics["median_tokens"]
+    assert summary["thresholds_passed"] is (summary["gate"]["verdict"] == "pass")
+    assert set(summary["thresholds"]) == set(spec.gate.checks)
+
+
+def test_the_journal_tells_the_phases_in_order(whole: Path) -> None:
+    story = events(whole)
+    assert isinstance(story[0], GenerationStarted)
+    assert [event.phase for event in story if isinstance(event, PhaseEntered)] == ["loading", "generating", "saving"]
+    assert isinstance(story[-1], GenerationEnded)
+    assert (story[-1].outcome, story[-1].kept) == ("completed", 80)
+
+
+def test_stop_strings_are_used_and_recorded(tmp_path: Path) -> None:
+    done = run("--count", 15, "--output", tmp_path / "r", "--response-stop", "\nInstruction", "--response-stop", "\n#")
+    assert done.returncode == 0
+    stopped = [row for row in contents(tmp_path / "r").values() if row.get("finish_reason") == "stop"]
+    assert stopped
+    assert {row["stop_reason"] for row in stopped} <= {"\nInstruction", "\n#"}
+    assert not any(row["flags"]["runaway"] and "\nInstruction" in row["raw_response"] for row in stopped)
+
+
+# --- going on ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", [1, 40, 85])
+def test_killed_and_started_again_it_ends_with_the_same_records_each_once(tmp_path: Path, whole: Path, at: int) -> None:
+    folder = tmp_path / "run"
+    process = start(*RUN, "--output", folder)
+    wait_until(lambda: records_in(folder) >= at, what="enough records")
+    process.kill()
+    process.communicate()
+    assert not RunFiles(folder).pilot_data.exists()
+    done = run(*RUN, "--output", folder)
+    assert done.returncode == 0, done.stderr
+    assert contents(folder) == contents(whole)
+    assert max(event.attempt for event in events(folder)) == 2
+
+
+@pytest.mark.slow
+def test_sigint_finishes_what_is_in_flight_and_the_next_attempt_goes_on(tmp_path: Path, whole: Path) -> None:
+    folder = tmp_path / "run"
+    process = start(*RUN, "--output", folder)
+    wait_until(lambda: records_in(folder) >= 20, what="twenty records")
+    process.send_signal(signal.SIGINT)
+    _, log = process.communicate(timeout=20)
+    assert process.returncode == 0, log
+    assert "Traceback" not in log
+    stopped = contents(folder)
+    assert 20 <= len(stopped) < len(contents(whole))
+    assert sorted(stopped) == list(range(len(stopped))), "nothing in flight was left out"
+    ended = events(folder)[-1]
+    assert (ended.outcome, ended.kept) == ("stopped", sum(row["kept"] for row in stopped.values()))
+    assert len(RunFiles(folder).pilot_data.read_text().splitlines()) == ended.kept
+    assert json.loads(RunFiles(folder).session_manifest.read_text())["outcome"] == "stopped"
+    assert run(*RUN, "--output", folder).returncode == 0
+    assert contents(folder) == contents(whole)
+
+
+def test_a_second_signal_ends_it_at_once_and_tears_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = start("--count", "5000", "--output", folder)
+    wait_until(lambda: records_in(folder) >= 5, what="some records")
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGINT)
+    _, log = process.communicate(timeout=10)
+    assert process.returncode == 0, log
+    assert len(contents(folder)) >= 5
+    assert events(folder)[-1].outcome == "stopped"
+
+
+@pytest.mark.slow
+def test_a_spec_is_run_and_extended_by_the_keepers_options(tmp_path: Path, whole: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    spec = read_spec(RunFiles(whole)).model_copy(update={"target": Target(examples=30), "campaign": "demo"})
+    create_spec(RunFiles(folder), spec)
+    before = RunFiles(folder).spec.read_bytes()
+    assert run("--spec", folder / "spec.json", "--attempt", 1).returncode == 0
+    assert sum(row["kept"] for row in contents(folder).values()) == 30
+    done = run("--spec", folder / "spec.json", "--attempt", 2, "--count", 80, "--max-candidates", 320)
+    assert done.returncode == 0, done.stderr
+    assert contents(folder) == contents(whole)
+    assert RunFiles(folder).spec.read_bytes() == before
+
+
+def test_a_torn_last_line_is_dropped_and_made_anew(tmp_path: Path, whole: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for path in whole.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    records = RunFiles(folder).records
+    records.write_bytes(records.read_bytes()[:-40])
+    done = run(*RUN, "--output", folder)
+    assert done.returncode == 0
+    assert "half-written line" in done.stderr
+    assert contents(folder) == contents(whole)
+
+
+def test_a_folder_with_another_run_is_refused(tmp_path: Path, whole: Path) -> None:
+    done = run("--count", 80, "--seed", 8, "--output", whole)
+    assert done.returncode == 4
+    assert "other parameters: seed 7 → 8" in done.stderr
+    (tmp_path / "records.jsonl").write_text('{"index":0}\n')
+    done = run(*RUN, "--output", tmp_path)
+    assert done.returncode == 4
+    assert "no spec.json" in done.stderr
+
+
+def test_two_generators_never_write_one_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = start("--count", "5000", "--output", folder)
+    try:
+        wait_until(lambda: records_in(folder) >= 5, what="some records")
+        done = run("--count", "5000", "--output", folder)
+        assert done.returncode == 4
+        assert "another generator is writing" in done.stderr
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_stop_while_the_model_loads_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    never, loading, stop = threading.Event(), threading.Event(), StopRequests()
+
+    def slow(_: object) -> None:
+        loading.set()
+        never.wait(30)
+
+    monkeypatch.setattr(session, "open_backend", slow)
+    files, spec = RunFiles(tmp_path), make_spec()
+    thread = threading.Thread(target=session.generate, args=(files, spec, spec.target, 1, stop))
+    thread.start()
+    assert loading.wait(20)
+    stop.ask("SIGTERM")
+    thread.join(5)
+    assert not thread.is_alive()
+    never.set()
+    assert events(tmp_path)[-1].outcome == "stopped"
+    assert files.qc_summary.exists()
+
+
+# --- bad input and faults ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--response-temperature", "-1"], "--response-temperature: Input should be greater than or equal to 0"),
+        (["--instruction-temperature", "nan"], "--instruction-temperature"),
+        (["--response-max-tokens", "0"], "--response-max-tokens: Input should be greater than or equal to 1"),
+        (["--instruction-top-p", "1.5"], "--instruction-top-p"),
+        (["--response-repetition-penalty", "0"], "--response-repetition-penalty"),
+        (["--confidence-threshold", "-0.5"], "--confidence-threshold"),
+        (["--seed", "-3"], "--seed"),
+        (["--count", "0"], "--count"),
+        (["--count", "50", "--max-candidates", "10"], "no acceptance rate can reach that target"),
+        (["--response-max-tokens", "many"], "--response-max-tokens"),
+        (["--temprature", "1"], "--temprature"),
+        (["--backend", "gpu"], "--backend"),
+        (["--backend", "server", "--model", "x"], "generates with ctranslate2 only"),
+        (["--model", "/no/such/model"], "no such folder"),
+        (["--attempt", "0"], "--attempt"),
+    ],
+)
+def test_bad_values_are_one_clear_message_and_exit_2(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.setattr(StopRequests, "install", lambda _: None)
+    assert main(["--output", str(tmp_path / "out"), *arguments]) == 2
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert shown.startswith("error: ")
+    assert "\n  to do: " in shown
+    assert not (tmp_path / "out").exists(), "nothing was written"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "--output is missing"),
+        (["--spec", "/no/such/spec.json"], 3, "no such spec"),
+        (["--spec", "/no/such/spec.json", "--seed", "3"], 2, "--seed cannot be given with --spec"),
+        (["--output", "/proc/no/such"], 4, "cannot write"),
+        (["--output", f"{__file__}/run"], 4, "a file stands where a folder is needed"),
+    ],
+)
+def test_what_cannot_be_done_says_why(arguments: list[str], code: int, message: str) -> None:
+    done = run(*arguments)
+    assert (done.returncode, message in done.stderr) == (code, True), done.stderr
+
+
+def test_arguments_are_checked_before_anything_heavy_is_loaded() -> None:
+    script = (
+        "import sys\nfrom engine.generate.__main__ import main\n"
+        "assert main(['--bad']) == 2\n"
+        "heavy = {'ctranslate2', 'tokenizers', 'numpy', 'pydantic', 'yaml'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def check_nothing_is_lost(folder: Path, done: subprocess.CompletedProcess[str], whole: Path) -> None:
+    """A run that could not write any more: exit 4, one message, whole lines only; with space again it goes on."""
+    assert done.returncode == 4, done.stderr
+    assert "cannot write" in done.stderr
+    assert "to do:" in done.stderr
+    assert "Traceback" not in done.stderr
+    for path in (RunFiles(folder).records, RunFiles(folder).generator_journal):
+        data = path.read_bytes()
+        assert data == b"" or data.endswith(b"\n")
+        for line in data.splitlines():
+            json.loads(line)
+    assert contents(folder).items() <= contents(whole).items()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limit", [9_000, 50_000])
+def test_a_file_that_cannot_grow_loses_nothing(tmp_path: Path, whole: Path, limit: int) -> None:
+    folder = tmp_path / "run"
+    done = run(*RUN, "--output", folder, prepare=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    check_nothing_is_lost(folder, done, whole)
+    assert run(*RUN, "--output", folder).returncode == 0
+    assert contents(folder) == contents(whole)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", disk], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small disk is not permitted here")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_disk_loses_nothing(small_disk: Path, whole: Path) -> None:
+    folder = small_disk / "run"
+    done = run(*RUN, "--output", folder)
+    check_nothing_is_lost(folder, done, whole)
+    assert "free some space" in done.stderr
+    subprocess.run(["mount", "-o", "remount,size=20m", small_disk], check=True)
+    assert run(*RUN, "--output", folder).returncode == 0
+    assert contents(folder) == contents(whole)
+
+
+def test_a_read_only_disk_is_refused(small_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    done = run(*RUN, "--output", small_disk / "run")
+    assert done.returncode == 4
+    assert "read-only" in done.stderr
+
+
+def test_a_spec_of_another_programs_run_is_refused(tmp_path: Path) -> None:
+    spec = RunSpec.model_validate(
+        make_spec().model_dump(mode="json") | {"generator": {"kind": "command", "argv": ["true"]}, "prompts": None}
+    )
+    create_spec(RunFiles(tmp_path), spec)
+    done = run("--spec", tmp_path / "spec.json")
+    assert done.returncode == 2
+    assert "not one of the builtin generator" in done.stderr
+    assert os.listdir(tmp_path).count("records.jsonl") == 0

@@ -1,0 +1,54 @@
+"""What is said of a run that ended is a pure function of what is known."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+
+from engine.journal.events import GenerationEnded
+from engine.supervise.ending import StopOrder, judge
+from engine.supervise.generator import Exit
+
+Outcome = Literal["completed", "exhausted", "stopped", "failed"]
+STOP = StopOrder("stopped by ann", "ann")
+FULL = StopOrder("the disk is full", fault=True)
+UNSEEN = Exit()
+
+
+def word(outcome: Outcome | None, reason: str = "") -> GenerationEnded | None:
+    return GenerationEnded(outcome=outcome, kept=43, candidates=400, reason=reason) if outcome else None
+
+
+@pytest.mark.parametrize(
+    ("ended", "outcome", "order", "state", "reason"),
+    [
+        (Exit(code=0), None, None, "succeeded", "exit code 0"),
+        (Exit(code=0), None, STOP, "stopped", "stopped by ann"),
+        (Exit(code=0), "completed", None, "succeeded", "completed: kept 43"),
+        (Exit(code=0), "completed", STOP, "succeeded", "completed: kept 43"),
+        (Exit(code=0), "exhausted", None, "succeeded", "max_candidates spent: kept 43"),
+        (Exit(code=0), "stopped", STOP, "stopped", "stopped by ann"),
+        (Exit(code=130), "stopped", None, "stopped", "the generator was asked to stop"),
+        (Exit(code=130), None, STOP, "stopped", "stopped by ann"),
+        (Exit(signal=9), None, STOP, "stopped", "stopped by ann"),
+        (Exit(signal=9), None, None, "failed", "killed by SIGKILL (out of memory?)"),
+        (Exit(signal=9), "completed", None, "failed", "killed by SIGKILL (out of memory?)"),
+        (Exit(code=2), None, None, "failed", "exit code 2: last line"),
+        (Exit(code=0), "stopped", FULL, "failed", "the disk is full"),
+        (UNSEEN, None, None, "lost", "it ended while no keeper watched, and left no end record"),
+        (UNSEEN, None, STOP, "stopped", "stopped by ann"),
+        (UNSEEN, "completed", None, "succeeded", "completed: kept 43"),
+        (UNSEEN, "exhausted", STOP, "succeeded", "max_candidates spent: kept 43"),
+        (UNSEEN, "stopped", STOP, "stopped", "stopped by ann"),
+        (UNSEEN, "failed", None, "failed", "the generator says it failed"),
+    ],
+)
+def test_the_verdict(ended: Exit, outcome: Outcome | None, order: StopOrder | None, state: str, reason: str) -> None:
+    ending = judge(ended, own_word=word(outcome), order=order, last_line="last line")
+    assert (ending.state, ending.reason) == (state, reason)
+
+
+def test_the_generators_own_reason_is_kept() -> None:
+    assert judge(Exit(code=0), own_word=word("exhausted", "spent 400"), order=None).reason == "spent 400"
+    assert judge(Exit(code=5), own_word=word("failed", "no model"), order=None).reason == "exit code 5: no model"
