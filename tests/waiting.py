@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(condition: Callable[[], T], timeout: float = 20.0, what: str = "the condition") -> T:
+def wait_until(condition: Callable[[], T | None], timeout: float = 20.0, what: str = "the condition") -> T:
     """The first true value of `condition`, asked every 20 ms; fails the test after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:

@@ -187,15 +187,15 @@ def git_commit(folder: Path) -> str | None:
 
 def gpu_names() -> list[str]:
     """Names of the GPUs that the driver shows; empty where there is none."""
-    try:
-        import pynvml
+    import pynvml
 
+    try:
         pynvml.nvmlInit()
         try:
             handles = (pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(pynvml.nvmlDeviceGetCount()))
             names = [pynvml.nvmlDeviceGetName(handle) for handle in handles]
         finally:
             pynvml.nvmlShutdown()
-    except (ImportError, pynvml.NVMLError):
+    except pynvml.NVMLError:
         return []
     return [name.decode() if isinstance(name, bytes) else str(name) for name in names]

@@ -19,16 +19,15 @@ Signature = tuple[tuple[str, ...], tuple[str, ...]]
 class InstructionIndex:
     """Instructions met so far, in item order. Near repeats are found without comparing with each of them.
 
-    Two instructions are near duplicates when they hold the same words in another order, or when their word sets have
-    a Jaccard similarity of at least `NEAR`; never when their numbers or names differ (in value or in order), since
-    those decide what is asked. Candidates for the comparison come from prefix filtering: of two sets that similar,
+    Two instructions are near duplicates when their word sets (articles and courtesies left out, order ignored) have a
+    Jaccard similarity of at least `NEAR`; never when their numbers or names differ, in value or in order, since those
+    decide what is asked. Candidates for the comparison come from prefix filtering: of two sets that similar,
     the first |A| − ⌈NEAR·|A|⌉ + 1 words in any fixed order overlap (Chaudhuri et al., "A primitive operator for
     similarity joins in data cleaning", ICDE 2006).
     """
 
     def __init__(self, known: Iterable[str] = ()) -> None:
         self._seen = SeenInstructions()
-        self._bags: set[tuple[Signature, tuple[str, ...]]] = set()
         self._sets: list[frozenset[str]] = []
         self._postings: defaultdict[tuple[Signature, str], list[int]] = defaultdict(list)
         for text in known:
@@ -38,14 +37,12 @@ class InstructionIndex:
         """What `text` repeats, and remember it; None when it is new."""
         words = near_form(text).split()
         signature = _signature(text, words)
-        bag = (signature, tuple(sorted(words)))
         found = self._seen.add(text)
         if found is not None:
             return found
         members = frozenset(words)
         prefix = _prefix(members)
-        repeats = bag in self._bags or self._has_similar(signature, members, prefix)
-        self._bags.add(bag)
+        repeats = self._has_similar(signature, members, prefix)
         number = len(self._sets)
         self._sets.append(members)
         for word in prefix:

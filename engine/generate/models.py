@@ -58,8 +58,14 @@ def resolve_ctranslate2(model: ModelConfig) -> ModelFolder:
 
 def _weights_folder(path: str) -> Path:
     root = POCKET_FOLDER if path == POCKET else Path(path).expanduser()
+    if path == POCKET and not root.exists():
+        raise ConfigurationError(
+            "the pocket model that ships with the project is missing",
+            where=str(root),
+            remedy="install the project again",
+        )
     if not root.exists():
-        looks_local = path == POCKET or path.startswith((".", "/", "~")) or path.count("/") != 1
+        looks_local = path.startswith((".", "/", "~")) or path.count("/") != 1
         if looks_local:
             raise ConfigurationError(
                 "model.path: there is no such folder", where=str(root), remedy="check the path of the model folder"

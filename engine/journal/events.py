@@ -40,7 +40,7 @@ class ProcessIdentity(BaseModel):
 
 
 class Event(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     v: int = EVENT_VERSION
     time: str = Field(default_factory=utc_now)
@@ -186,7 +186,9 @@ KeeperEvent = (
 GeneratorEvent = GenerationStarted | PhaseEntered | ListGenerated | GenerationEnded
 AnyEvent = KeeperEvent | GeneratorEvent
 
-_ADAPTER: TypeAdapter[AnyEvent] = TypeAdapter(Annotated[AnyEvent, Field(discriminator="event")])
+_ADAPTER: TypeAdapter[AnyEvent] = TypeAdapter(
+    Annotated[AnyEvent, Field(discriminator="event")], config=ConfigDict(defer_build=True)
+)
 
 
 def parse_event(value: dict[str, Any]) -> AnyEvent | None:

@@ -24,7 +24,7 @@ def budget_text(campaign: CampaignSnapshot) -> str:
     if budget is None:
         return campaign.error or "the campaign cannot be read"
     rows = [[run.name, run.state, duration(run.active_s), money(run.cost_usd)] for run in campaign.runs]
-    lines = [text_table(["run", "state", "device time", "cost"], rows)] if rows else []
+    lines = [text_table(["run", "state", "device time", "cost"], rows, left=(0, 1))] if rows else []
     lines += [
         f"spent      {money(budget.spent_usd)} of {money(budget.limit_usd)}"
         f" ({budget.device_hours:.3f} device hours, each counted once)",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.qc.verdicts import GateVerdict
+
 UNKNOWN = "–"
 
 METRIC_TITLES = {
@@ -47,6 +49,11 @@ def metric_value(name: str, value: float | None) -> str:
     if is_share(name):
         return f"{value * 100:.1f} %"
     return f"{value:g}" if value == round(value, 1) else f"{value:.1f}"
+
+
+def headline(verdict: GateVerdict) -> str:
+    """The gate's sentence with its verdict in capitals: `FAIL: runaway 42 of 123, limit < 5%`."""
+    return verdict.verdict.upper() + verdict.sentence.removeprefix(verdict.verdict)
 
 
 def limit_text(op: str, limit: float, *, percent: bool) -> str:

@@ -14,7 +14,7 @@ from engine.errors import ConfigurationError, NotFoundError
 from engine.files import RunFiles
 from engine.qc.verdicts import GateVerdict
 from engine.replay.run import RunReplay
-from engine.report.formatting import VERDICT_SIGNS, limit_text, metric_title, metric_value
+from engine.report.formatting import VERDICT_SIGNS, headline, limit_text, metric_title, metric_value
 from engine.report.tables import text_table
 
 
@@ -37,8 +37,8 @@ def gate_text(verdict: GateVerdict) -> str:
         ]
         for check in verdict.checks
     ]
-    table = text_table(["check", "limit", "value", "verdict", "evidence"], rows)
-    return f"{table}\n{verdict.verdict.upper()}: {verdict.sentence}"
+    table = text_table(["check", "limit", "value", "verdict", "evidence"], rows, left=(0, 3, 4))
+    return f"{table}\n{headline(verdict)}"
 
 
 def regrade(files: RunFiles, path: Path) -> GateVerdict:

@@ -75,16 +75,16 @@ def comparison_rows(campaign: CampaignSnapshot) -> tuple[list[str], list[list[st
     return header, rows
 
 
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns padded to the widest cell: the first left-aligned, the others right-aligned."""
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,)) -> str:
+    """Columns padded to the widest cell: those numbered in `left` left-aligned, the others right-aligned."""
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
 
     def line(cells: Sequence[str]) -> str:
-        padded = [
-            cells[0].ljust(widths[0]),
-            *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)),
-        ]
-        return "  ".join(padded).rstrip()
+        aligned = (
+            cell.ljust(width) if column in left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        )
+        return "  ".join(aligned).rstrip()
 
     return "\n".join([line(header), "  ".join("─" * width for width in widths), *(line(row) for row in rows)])
 
@@ -127,7 +127,8 @@ def status_text(snapshot: Snapshot) -> str:
         lines += [f"  warning: {warning}" for warning in campaign.warnings]
         rows = [_status_row(run) for run in campaign.runs]
         if rows:
-            table = text_table(["run", "state", "gate", "kept", "runaway", "token limit", "cost"], rows)
+            header = ["run", "state", "gate", "kept", "runaway", "token limit", "cost"]
+            table = text_table(header, rows, left=(0, 1, 2))
             lines += ["  " + line for line in table.splitlines()]
         lines += [f"  {run.name}: {run.reason}" for run in campaign.runs if run.reason and not run.live]
         if campaign.next:

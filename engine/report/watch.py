@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.report.formatting import duration, metric_title, metric_value, money
+from engine.report.formatting import duration, headline, metric_title, metric_value, money
 from engine.snapshot import CampaignSnapshot, RunSnapshot
 
 LIVE_METRICS = ("runaway_rate", "token_limit_rate", "instruction_acceptance", "pair_acceptance")
@@ -39,10 +39,7 @@ class RunLines:
         if not run.live and (before is None or before.live):
             yield f"{run.id}: ended {run.state}: {run.reason}"
             yield f"{run.id}: {progress(run)}"
-            yield (
-                f"{run.id}: gate {run.gate.verdict.upper()}: {run.gate.sentence}"
-                f" ({duration(run.active_s)}, {money(run.cost_usd)})"
-            )
+            yield (f"{run.id}: gate {headline(run.gate)} ({duration(run.active_s)}, {money(run.cost_usd)})")
         for warning in run.warnings:
             if before is None or warning not in before.warnings:
                 yield f"{run.id}: warning: {warning}"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 import select
 import time
-from dataclasses import dataclass
 
 from engine.campaign.spec import RunSpec
 from engine.errors import RefusedError
@@ -18,18 +16,18 @@ from engine.journal.events import (
     KeeperStarted,
     RequestTaken,
     Stopping,
-    TargetRaised,
     utc_now,
 )
 from engine.logs.sanitise import sanitise
 from engine.supervise import requests
 from engine.supervise.census import RunProcesses
+from engine.supervise.charge import Charge, raised_target
 from engine.supervise.commands import generator_argv, generator_environment, workspace_root
 from engine.supervise.devices import Devices, hung_probes, retake_devices, take_devices
 from engine.supervise.ending import Ending, StopOrder, judge
 from engine.supervise.evidence import last_line, own_word, record_end
 from engine.supervise.generator import AdoptedGenerator, Exit, Generator, StartedGenerator, reap_orphans
-from engine.supervise.identity import PROC, here, is_alive, own_identity
+from engine.supervise.identity import here, is_alive, own_identity, resident_bytes
 from engine.supervise.keeper_journal import KeeperJournal
 from engine.supervise.ladder import StopLadder
 from engine.supervise.liveness import KeeperRecord, read_keeper, write_keeper
@@ -37,23 +35,6 @@ from engine.supervise.liveness import KeeperRecord, read_keeper, write_keeper
 HEARTBEAT_S = 2.0
 TICK_S = 0.25
 TICK_STOPPING_S = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """What the keeper was started with. Money in US dollars (`budget_left`: None for no cap), times in seconds."""
-
-    attempt: int
-    author: str
-    adoption: int = 0
-    examples: int | None = None
-    max_candidates: int | None = None
-    budget_left: float | None = None
-    grace_s: float = 20.0
-
-    @property
-    def adopting(self) -> bool:
-        return self.adoption > 0
 
 
 class Custody:
@@ -124,7 +105,7 @@ class Custody:
     def _start(self) -> Ending | None:
         """Start the generator; an ending at once when that fails or a stop was already asked for."""
         if self.charge.examples is not None:
-            self._raise_target(self.charge.examples)
+            self.journal.append(raised_target(self.spec, self.charge, self.charge.examples, before=self.journal.target))
         self._sweep_strays()
         self._take_requests()
         self._heed_signals()
@@ -156,17 +137,6 @@ class Custody:
         self._write_record()
         self.journal.append(GeneratorStarted(attempt=self.charge.attempt, process=self._generator.identity, argv=argv))
         return None
-
-    def _raise_target(self, examples: int) -> None:
-        before = self.journal.target
-        was = before.examples if before else self.spec.target.examples
-        allowed = before.max_candidates if before else self.spec.target.candidates_allowed
-        candidates = self.charge.max_candidates or max(allowed, math.ceil(examples * allowed / was))
-        self.journal.append(
-            TargetRaised(
-                attempt=self.charge.attempt, examples=examples, max_candidates=candidates, author=self.charge.author
-            )
-        )
 
     def _sweep_strays(self) -> None:
         """What an earlier attempt left behind, whose keeper was killed too, must not meet the new generator."""
@@ -321,7 +291,7 @@ class Custody:
                 boot_id=here().boot_id,
                 monotonic=time.monotonic(),
                 devices=list(self._devices.names),
-                rss_bytes=_resident_bytes(self._generator.identity.pid) if self._generator else 0,
+                rss_bytes=resident_bytes(self._generator.identity.pid) if self._generator else 0,
             )
         )
 
@@ -361,10 +331,3 @@ class Custody:
             write_keeper(self.files, self.record)
         except OSError as error:
             self.journal.fault = error
-
-
-def _resident_bytes(pid: int) -> int:
-    try:
-        return int((PROC / str(pid) / "statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError):
-        return 0

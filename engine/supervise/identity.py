@@ -142,3 +142,11 @@ def pin(pid: int) -> int | None:
         return os.pidfd_open(pid)
     except (AttributeError, OSError):
         return None
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of `pid` alone, 0 when it is gone."""
+    try:
+        return int((PROC / str(pid) / "statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
+        return 0

@@ -19,8 +19,9 @@ from engine.campaign.spec import read_spec
 from engine.errors import PilothouseError
 from engine.files import RunFiles, storage_error
 from engine.supervise.aftermath import ask_policy
+from engine.supervise.charge import Charge
 from engine.supervise.commands import workspace_root
-from engine.supervise.custody import Charge, Custody
+from engine.supervise.custody import Custody
 from engine.supervise.keeper_journal import KeeperJournal
 from engine.supervise.ladder import GRACE_S
 from engine.supervise.liveness import read_keeper

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from engine.campaign.loading import Prompts, PromptText
 from engine.campaign.models import Parameters, Pipeline, Target
@@ -19,7 +20,11 @@ from engine.generate.progress import Progress
 from engine.generate.prompts import PromptBuilder
 from engine.generate.stopping import StopRequests
 from engine.journal.writer import JournalWriter
+from tests.generate.processes import RUN, run
 from tests.generate.scripted import ScriptedBackend
+
+settings.register_profile("shared-machine", deadline=None)
+settings.load_profile("shared-machine")
 
 
 def prompt_text(text: str) -> PromptText:
@@ -92,3 +97,12 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str,
     ending = run_pipeline(folder, Target(examples=12, max_candidates=200), ScriptedBackend(), spec=make_spec(1))
     assert ending.outcome == "completed"
     return contents(folder)
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of 80 pairs that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    done = run(*RUN, "--output", folder)
+    assert done.returncode == 0, done.stderr
+    return folder

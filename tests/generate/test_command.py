@@ -1,33 +1,25 @@
-"""`python -m engine.generate` as a real process on the pocket model: artifacts, signals, faults, exit codes."""
+"""`python -m engine.generate` on the pocket model: its artifacts, its journal, stopping and going on."""
 
 from __future__ import annotations
 
 import json
-import os
-import resource
 import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from engine.campaign.models import Target
-from engine.campaign.spec import RunSpec, create_spec, read_spec
+from engine.campaign.spec import create_spec, read_spec
 from engine.files import RunFiles
 from engine.generate import session
-from engine.generate.__main__ import main
 from engine.generate.stopping import StopRequests
-from engine.journal.events import GenerationEnded, GenerationStarted, PhaseEntered, parse_event
-from engine.journal.reader import JournalReader
+from engine.journal.events import GenerationEnded, GenerationStarted, PhaseEntered
 from engine.qc.tally import RunTally
 from tests.generate.conftest import contents, make_spec
+from tests.generate.processes import RUN, events, records_in, run, start
 from tests.waiting import wait_until
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 # fmt: off
 ITERATION_1 = [
     "--count", "20",
@@ -41,45 +33,6 @@ ITERATION_1 = [
     "--response-max-tokens", "80",
 ]
 # fmt: on
-RUN = ("--count", "80", "--seed", "7")
-
-
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "engine.generate", *map(str, arguments)]
-
-
-def run(*arguments: object, prepare: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments),
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-        preexec_fn=prepare,
-    )
-
-
-def start(*arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(command(*arguments), cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
-
-
-def events(folder: Path) -> list[Any]:
-    return [parse_event(value) for value in JournalReader(RunFiles(folder).generator_journal).read_new()]
-
-
-def records_in(folder: Path) -> int:
-    path = RunFiles(folder).records
-    return path.read_bytes().count(b"\n") if path.exists() else 0
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of 80 pairs that nobody disturbed."""
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    done = run(*RUN, "--output", folder)
-    assert done.returncode == 0, done.stderr
-    return folder
 
 
 # --- what a run leaves -------------------------------------------------------------------------------------------
@@ -221,6 +174,16 @@ def test_a_spec_is_run_and_extended_by_the_keepers_options(tmp_path: Path, whole
     assert RunFiles(folder).spec.read_bytes() == before
 
 
+@pytest.mark.slow
+def test_concurrency_changes_no_text_and_no_probability(tmp_path: Path, whole: Path) -> None:
+    spec = read_spec(RunFiles(whole))
+    wide = spec.pipeline.model_copy(update={"concurrency": 16})
+    model = spec.model.model_copy(update={"options": {"threads": 5}})
+    create_spec(RunFiles(tmp_path), spec.model_copy(update={"pipeline": wide, "model": model}))
+    assert run("--spec", tmp_path / "spec.json").returncode == 0
+    assert contents(tmp_path) == contents(whole)
+
+
 def test_a_torn_last_line_is_dropped_and_made_anew(tmp_path: Path, whole: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
@@ -275,136 +238,3 @@ def test_a_stop_while_the_model_loads_ends_at_once(tmp_path: Path, monkeypatch: 
     never.set()
     assert events(tmp_path)[-1].outcome == "stopped"
     assert files.qc_summary.exists()
-
-
-# --- bad input and faults ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--response-temperature", "-1"], "--response-temperature: Input should be greater than or equal to 0"),
-        (["--instruction-temperature", "nan"], "--instruction-temperature"),
-        (["--response-max-tokens", "0"], "--response-max-tokens: Input should be greater than or equal to 1"),
-        (["--instruction-top-p", "1.5"], "--instruction-top-p"),
-        (["--response-repetition-penalty", "0"], "--response-repetition-penalty"),
-        (["--confidence-threshold", "-0.5"], "--confidence-threshold"),
-        (["--seed", "-3"], "--seed"),
-        (["--count", "0"], "--count"),
-        (["--count", "50", "--max-candidates", "10"], "no acceptance rate can reach that target"),
-        (["--response-max-tokens", "many"], "--response-max-tokens"),
-        (["--temprature", "1"], "--temprature"),
-        (["--backend", "gpu"], "--backend"),
-        (["--backend", "server", "--model", "x"], "generates with ctranslate2 only"),
-        (["--model", "/no/such/model"], "no such folder"),
-        (["--attempt", "0"], "--attempt"),
-    ],
-)
-def test_bad_values_are_one_clear_message_and_exit_2(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    message: str,
-) -> None:
-    monkeypatch.setattr(StopRequests, "install", lambda _: None)
-    assert main(["--output", str(tmp_path / "out"), *arguments]) == 2
-    shown = capsys.readouterr().err
-    assert message in shown
-    assert shown.startswith("error: ")
-    assert "\n  to do: " in shown
-    assert not (tmp_path / "out").exists(), "nothing was written"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
-        ([], 2, "--output is missing"),
-        (["--spec", "/no/such/spec.json"], 3, "no such spec"),
-        (["--spec", "/no/such/spec.json", "--seed", "3"], 2, "--seed cannot be given with --spec"),
-        (["--output", "/proc/no/such"], 4, "cannot write"),
-        (["--output", f"{__file__}/run"], 4, "a file stands where a folder is needed"),
-    ],
-)
-def test_what_cannot_be_done_says_why(arguments: list[str], code: int, message: str) -> None:
-    done = run(*arguments)
-    assert (done.returncode, message in done.stderr) == (code, True), done.stderr
-
-
-def test_arguments_are_checked_before_anything_heavy_is_loaded() -> None:
-    script = (
-        "import sys\nfrom engine.generate.__main__ import main\n"
-        "assert main(['--bad']) == 2\n"
-        "heavy = {'ctranslate2', 'tokenizers', 'numpy', 'pydantic', 'yaml'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, timeout=30, check=False
-    )
-    assert done.returncode == 0, done.stderr
-
-
-def check_nothing_is_lost(folder: Path, done: subprocess.CompletedProcess[str], whole: Path) -> None:
-    """A run that could not write any more: exit 4, one message, whole lines only; with space again it goes on."""
-    assert done.returncode == 4, done.stderr
-    assert "cannot write" in done.stderr
-    assert "to do:" in done.stderr
-    assert "Traceback" not in done.stderr
-    for path in (RunFiles(folder).records, RunFiles(folder).generator_journal):
-        data = path.read_bytes()
-        assert data == b"" or data.endswith(b"\n")
-        for line in data.splitlines():
-            json.loads(line)
-    assert contents(folder).items() <= contents(whole).items()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("limit", [9_000, 50_000])
-def test_a_file_that_cannot_grow_loses_nothing(tmp_path: Path, whole: Path, limit: int) -> None:
-    folder = tmp_path / "run"
-    done = run(*RUN, "--output", folder, prepare=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
-    check_nothing_is_lost(folder, done, whole)
-    assert run(*RUN, "--output", folder).returncode == 0
-    assert contents(folder) == contents(whole)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", disk], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("mounting a small disk is not permitted here")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
-
-
-@pytest.mark.slow
-def test_a_full_disk_loses_nothing(small_disk: Path, whole: Path) -> None:
-    folder = small_disk / "run"
-    done = run(*RUN, "--output", folder)
-    check_nothing_is_lost(folder, done, whole)
-    assert "free some space" in done.stderr
-    subprocess.run(["mount", "-o", "remount,size=20m", small_disk], check=True)
-    assert run(*RUN, "--output", folder).returncode == 0
-    assert contents(folder) == contents(whole)
-
-
-def test_a_read_only_disk_is_refused(small_disk: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
-    done = run(*RUN, "--output", small_disk / "run")
-    assert done.returncode == 4
-    assert "read-only" in done.stderr
-
-
-def test_a_spec_of_another_programs_run_is_refused(tmp_path: Path) -> None:
-    spec = RunSpec.model_validate(
-        make_spec().model_dump(mode="json") | {"generator": {"kind": "command", "argv": ["true"]}, "prompts": None}
-    )
-    create_spec(RunFiles(tmp_path), spec)
-    done = run("--spec", tmp_path / "spec.json")
-    assert done.returncode == 2
-    assert "not one of the builtin generator" in done.stderr
-    assert os.listdir(tmp_path).count("records.jsonl") == 0

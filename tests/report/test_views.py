@@ -1,0 +1,143 @@
+"""Plain-text views say what the snapshot holds, aligned, and nothing that a log could smuggle in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine import console
+from engine.campaign.models import Parameters
+from engine.qc.verdicts import CheckVerdict, GateVerdict, Needs, Verdict
+from engine.report.formatting import duration, headline, limit_text, metric_value, money, parameter_value
+from engine.report.tables import comparison_rows, differing_parameters, markdown_table, status_text, text_table
+from engine.report.watch import CampaignLines
+from engine.snapshot import CampaignSnapshot, Counts, RunSnapshot, RunState, Snapshot
+
+
+def check(verdict: Verdict, value: float | None) -> CheckVerdict:
+    return CheckVerdict(
+        metric="runaway_rate",
+        op="<",
+        limit=0.05,
+        percent=True,
+        value=value,
+        verdict=verdict,
+        n=43,
+        failures=9,
+        lower=0.1,
+        upper=0.3,
+        evidence=1.0,
+        threshold=60.0,
+        evidence_fail=1.0,
+        threshold_fail=120.0,
+        needs=Needs(None, None),
+        reachable=True,
+        sentence="9 of 43",
+    )
+
+
+def run(name: str, state: RunState, verdict: Verdict, *, kept: int = 43, temperature: float = 0.4) -> RunSnapshot:
+    parameters = Parameters.model_validate({"response": {"temperature": temperature}})
+    return RunSnapshot(
+        id=f"c/{name}",
+        name=name,
+        kind="pilot",
+        attempt=1,
+        state=state,
+        phase="generating" if state == "running" else None,
+        pid=None,
+        started=None,
+        ended=None,
+        exit_code=None,
+        parameters=parameters,
+        parameters_known=True,
+        parent=None,
+        counts=Counts(target=100, max_candidates=400, kept=kept),
+        metrics={"runaway_rate": 9 / 43, "median_tokens": 32.0},
+        computed=None,
+        gate=GateVerdict(verdict, (check(verdict, 9 / 43),), 0.95, True, f"{verdict}: runaway 9 of 43"),
+        reason="",
+        cost_usd=2.0,
+        active_s=2400,
+        examples_per_second=None,
+        log="run.log",
+        folder=".",
+        model="m",
+    )
+
+
+def campaign(*runs: RunSnapshot) -> CampaignSnapshot:
+    return CampaignSnapshot("c", "waiting", "c.yaml", None, None, None, runs)
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (metric_value("runaway_rate", 0.2093), "20.9 %"),
+        (metric_value("median_tokens", 32.0), "32"),
+        (metric_value("median_tokens", 30.5), "30.5"),
+        (metric_value("delimiter_leakage", None), "–"),
+        (money(4.2), "$4.20"),
+        (money(0.0023), "$0.002"),
+        (money(0), "$0.00"),
+        (duration(8.2), "8 s"),
+        (duration(761), "12:41"),
+        (duration(3723), "1:02:03"),
+        (limit_text(">=", 0.5, percent=True), "≥ 50 %"),
+        (parameter_value(["\nQ:"]), "1 string"),
+        (parameter_value([]), "none"),
+    ],
+)
+def test_values_read_as_people_write_them(shown: str, expected: str) -> None:
+    assert shown == expected
+
+
+def test_headline_says_the_verdict_once() -> None:
+    verdict = run("pilot", "succeeded", "fail").gate
+    assert headline(verdict) == "FAIL: runaway 9 of 43"
+
+
+def test_only_parameters_that_differ_are_compared() -> None:
+    same = run("a", "succeeded", "fail"), run("b", "succeeded", "fail")
+    assert differing_parameters(same) == {}
+    other = run("b", "succeeded", "fail", temperature=0.3)
+    assert differing_parameters((same[0], other)) == {"response.temperature": [0.4, 0.3]}
+
+
+def test_the_table_has_a_column_per_run_and_marks_the_live_one() -> None:
+    header, rows = comparison_rows(
+        campaign(run("pilot", "succeeded", "fail"), run("iteration-1", "running", "undecided"))
+    )
+    assert header == ["metric", "target", "pilot", "iteration-1 ●"]
+    by_name = {row[0]: row[1:] for row in rows}
+    assert by_name["runaway"] == ["< 5 %", "✗ 20.9 %", "… 20.9 %"]
+    assert by_name["cost"][1:] == ["$2.00", "$2.00"]
+    lines = text_table(header, rows).splitlines()
+    assert len({len(line) for line in lines[:2]}) == 1
+    assert markdown_table(header, rows).splitlines()[1] == "| --- | ---: | ---: | ---: |"
+
+
+def test_status_without_campaigns_says_what_to_do() -> None:
+    assert "pilothouse demo" in status_text(Snapshot(".", "h"))
+
+
+def test_watch_says_each_thing_once() -> None:
+    lines = CampaignLines()
+    first = list(lines.update(campaign(run("pilot", "running", "undecided", kept=0))))
+    assert any("running" in line for line in first)
+    assert list(lines.update(campaign(run("pilot", "running", "undecided", kept=0)))) == []
+    later = list(lines.update(campaign(run("pilot", "running", "undecided", kept=25))))
+    assert len(later) == 1
+    assert "kept 25 of 100" in later[0]
+    ended = list(lines.update(campaign(run("pilot", "succeeded", "fail"))))
+    assert any("gate FAIL" in line for line in ended)
+    assert list(lines.update(campaign(run("pilot", "succeeded", "fail")))) == []
+
+
+def test_what_is_said_is_sanitised(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    console.say("a\x1b]0;owned\x07b\x9b31mc\nd")
+    out = capfd.readouterr().out
+    assert "\x1b" not in out
+    assert "\x9b" not in out
+    assert out.endswith("\nd\n")
