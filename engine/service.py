@@ -18,7 +18,7 @@ from engine.budget.forecast import Forecast, check_affordable, extension_forecas
 from engine.campaign.loading import load_campaign, load_prompts
 from engine.campaign.models import Campaign, Parameters, Target
 from engine.campaign.parameters import assign
-from engine.campaign.spec import RunSpec, create_spec, kind_of
+from engine.campaign.spec import RunSpec, create_spec, kind_of, withdraw_spec
 from engine.errors import ConfigurationError, NotFoundError, RefusedError
 from engine.files import RunFiles, Workspace, checked_name, make_private_folder
 from engine.policy.actions import NextAction
@@ -29,7 +29,9 @@ from engine.snapshot import CampaignSnapshot, RunSnapshot, Snapshot
 
 
 def author_name() -> str:
-    """Who asks, as `user@host`."""
+    """Who asks, as `user@host`; a keeper that follows the policy says so in `PILOTHOUSE_AUTHOR`."""
+    if author := os.environ.get("PILOTHOUSE_AUTHOR"):
+        return author
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
@@ -160,7 +162,12 @@ class Service:
         files = self.workspace.run_files(config.name, plan.run)
         make_private_folder(files.folder)
         create_spec(files, spec)
-        start_attempt(files, attempt=1, author=self.author, budget_left=_metered_left(view))
+        try:
+            start_attempt(files, attempt=1, author=self.author, budget_left=_metered_left(view))
+        except RefusedError:
+            # Nothing was started (the GPU is held, the disk is full): leave no run that would look like one.
+            withdraw_spec(files)
+            raise
         return spec.id
 
     # --- stopping and going on -------------------------------------------------------------------------------

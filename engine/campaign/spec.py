@@ -105,6 +105,12 @@ def create_spec(files: RunFiles, spec: RunSpec) -> None:
         raise storage_error(error, files.folder) from error
 
 
+def withdraw_spec(files: RunFiles) -> None:
+    """Take back what `create_spec` made, for a run that was refused before anything of it started."""
+    files.spec.unlink(missing_ok=True)
+    files.launch_claim.unlink(missing_ok=True)
+
+
 def read_spec(files: RunFiles) -> RunSpec:
     """The run's spec; `ConfigurationError` when the file is damaged or of another version."""
     value = read_json(files.spec)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 
+from engine.qc.markers import NEW_PROMPT
+
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
-_NEW_PROMPT = re.compile(
-    r"\n[ \t]*(?:###|(?:Instructions?|Response|Question|Answer|User|Assistant|Human|Input|Output"
-    r"|INSTRUCTIONS?|RESPONSE|QUESTION|ANSWER|USER|ASSISTANT|HUMAN|INPUT|OUTPUT|Q|A)(?: ?\d{1,3})?:)"
-)
 
 
 def clean(raw: str, delimiter: str) -> str:
@@ -19,5 +17,5 @@ def clean(raw: str, delimiter: str) -> str:
     """
     closed, found, _ = raw.partition(delimiter)
     text = "\n" + closed.strip()
-    cuts = [match.start() for match in (_NEW_PROMPT.search(text), None if found else _BLANK_LINE.search(text)) if match]
+    cuts = [match.start() for match in (NEW_PROMPT.search(text), None if found else _BLANK_LINE.search(text)) if match]
     return text[: min(cuts, default=len(text))].strip()

@@ -13,6 +13,7 @@ from typing import Any
 
 from engine.campaign.models import QcConfig
 from engine.errors import ConfigurationError
+from engine.qc.markers import NEW_PROMPT
 
 Record = Mapping[str, Any]
 Span = tuple[str, int, int]
@@ -98,33 +99,12 @@ def _length_v1(delimiter: str) -> Detector:
     return Detector("runaway", "length", 1, count, spans)
 
 
-# Labels as prompts write them, with a capital or in capitals: `input: 3` in an answer about YAML opens no prompt.
-# A number may follow (`Question 2:`). Only at the start of a line: in mid-sentence "User:" is prose.
-_LABELS = (
-    "Instruction",
-    "Instructions",
-    "Response",
-    "Question",
-    "Answer",
-    "User",
-    "Assistant",
-    "Human",
-    "Input",
-    "Output",
-)
-_MARKER = re.compile(
-    r"\n[ \t]*(?:###|(?:"
-    + "|".join((*sorted(_LABELS, key=len, reverse=True), *sorted((x.upper() for x in _LABELS), key=len, reverse=True)))
-    + r"|Q|A)(?: ?\d{1,3})?:)"
-)
-
-
 def _markers_v2(delimiter: str) -> Detector:
     """A line that opens a new prompt, after the first line, or over 500 characters, or stuck in a repetition.
 
     A `###` at the very end that is only the delimiter's beginning (cut by the token limit) opens no prompt.
     """
-    search = _MARKER.search
+    search = NEW_PROMPT.search
 
     def first_marker(answer: str) -> int | None:
         match = search(answer)

@@ -21,12 +21,6 @@ def archive(files: RunFiles, attempt: int) -> None:
 
     The keeper's journal stays: what the attempt cost was spent all the same.
     """
-    target = files.archive(attempt)
-    if target.exists():
-        raise RefusedError(
-            f"attempt {attempt} was archived before", where=str(target), remedy="move that folder away, then try again"
-        )
-    make_private_folder(target)
     made = (
         files.records,
         files.generator_journal,
@@ -36,10 +30,16 @@ def archive(files: RunFiles, attempt: int) -> None:
         files.qc_summary,
         files.session_manifest,
     )
+    target = files.archive(attempt)
     for path in made:
+        if not path.exists():
+            continue
+        if (target / path.name).exists():
+            raise RefusedError(
+                f"attempt {attempt} was archived before", where=str(target), remedy="move that folder away, try again"
+            )
+        make_private_folder(target)
         try:
             path.rename(target / path.name)
-        except FileNotFoundError:
-            continue
         except OSError as error:
             raise storage_error(error, path) from error
