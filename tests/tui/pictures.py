@@ -1,0 +1,230 @@
+"""Hand-made snapshots, and a service that serves them and notes what was asked of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from engine.budget.money import Budget
+from engine.campaign.models import SEED_CHECKS, Campaign, Parameters
+from engine.campaign.parameters import assign
+from engine.errors import PilothouseError
+from engine.policy.actions import NextAction
+from engine.qc.verdicts import CheckVerdict, GateVerdict, Needs, Verdict
+from engine.snapshot import CampaignSnapshot, Counts, RunSnapshot, Snapshot
+
+NOW = 1_800_000_761.0  # 12:41 after the iteration of `seed_story` started
+STARTED = "2027-01-15T08:00:00Z"
+
+PILOT = Parameters()
+ITERATION = assign(PILOT, ["seed=43", "response.temperature=0.3", "response.max_tokens=100"])
+
+
+def check(
+    metric: str, value: float | None, verdict: Verdict, sentence: str, *, n: int = 100, clean: int | None = None
+) -> CheckVerdict:
+    limit = SEED_CHECKS[metric]
+    return CheckVerdict(
+        metric=metric,
+        op=limit.op,
+        limit=limit.value,
+        percent=limit.percent,
+        value=value,
+        verdict=verdict,
+        n=n,
+        failures=0,
+        lower=None,
+        upper=None,
+        evidence=None,
+        threshold=None,
+        evidence_fail=None,
+        threshold_fail=None,
+        needs=Needs(clean, None),
+        reachable=True,
+        sentence=sentence,
+    )
+
+
+def gate(verdict: Verdict, sentence: str, *checks: CheckVerdict) -> GateVerdict:
+    return GateVerdict(verdict, checks, 0.95, True, sentence)
+
+
+PILOT_GATE = gate(
+    "fail",
+    "fail: runaway 9 of 43, limit < 5%; token limit 24 of 46, limit < 10%",
+    check("runaway_rate", 0.209, "fail", "9 of 43: proven too high (limit < 5%)"),
+    check("token_limit_rate", 0.522, "fail", "24 of 46: proven too high (limit < 10%)"),
+    check("delimiter_leakage", 0.0, "pass", "0 in 43: holds (= 0)"),
+    check("median_tokens", 32.0, "pass", "12 of 43 at 40 or more: proven < 40"),
+    check("instruction_acceptance", 0.776, "pass", "26 of 116 rejected: proven >= 50%"),
+    check("pair_acceptance", 0.935, "pass", "3 of 46 rejected: proven >= 50%"),
+)
+
+LIVE_GATE = gate(
+    "undecided",
+    "undecided: runaway needs 79 more clean; token limit cannot pass by 300 (13 of 88)",
+    check("runaway_rate", 0.016, "undecided", "1 of 61: not yet proven, 79 more clean", n=61, clean=79),
+    check("token_limit_rate", 0.148, "undecided", "13 of 88: cannot pass by 300", n=88),
+    check("delimiter_leakage", 0.0, "undecided", "0 in 61: holds so far, decided at the end", n=61),
+    check("median_tokens", 30.0, "pass", "9 of 61 at 40 or more: proven < 40", n=61),
+    check("instruction_acceptance", 0.74, "pass", "40 of 154 rejected: proven >= 50%", n=154),
+    check("pair_acceptance", 0.912, "pass", "8 of 88 rejected: proven >= 50%", n=88),
+)
+
+
+def metrics_of(verdict: GateVerdict) -> dict[str, float | None]:
+    return {check.metric: check.value for check in verdict.checks}
+
+
+def run(name: str = "pilot", **changes: Any) -> RunSnapshot:
+    """A finished pilot that failed its gate, with `changes`."""
+    base = RunSnapshot(
+        id=f"stage1/{name}",
+        name=name,
+        kind="pilot" if name.startswith("pilot") else "scale" if name.startswith("scale") else "iteration",
+        attempt=1,
+        state="succeeded",
+        phase=None,
+        pid=None,
+        started="2027-01-15T07:10:00Z",
+        ended="2027-01-15T07:50:12Z",
+        exit_code=0,
+        parameters=PILOT,
+        parameters_known=True,
+        parent=None,
+        counts=Counts(target=100, max_candidates=400, candidates=116, generated=46, kept=43),
+        metrics={**metrics_of(PILOT_GATE), "instruction_yield": 0.397, "pair_yield": 0.935, "duplicate_rate": 0.04},
+        computed=None,
+        gate=PILOT_GATE,
+        reason="the candidates are spent: 43 of 100 kept",
+        cost_usd=2.01,
+        active_s=2412.0,
+        examples_per_second=0.018,
+        log=f"artifacts/stage1/{name}/run.log",
+        folder=f"artifacts/stage1/{name}",
+        model="Qwen/Qwen2.5-32B",
+    )
+    return replace(base, **changes)
+
+
+def live_run(name: str = "iteration-1", **changes: Any) -> RunSnapshot:
+    """An iteration that goes on, 61 of 100 kept."""
+    values: dict[str, Any] = {
+        "state": "running",
+        "phase": "generating",
+        "pid": 4711,
+        "started": STARTED,
+        "ended": None,
+        "exit_code": None,
+        "parameters": ITERATION,
+        "parent": "pilot",
+        "counts": Counts(target=100, max_candidates=400, candidates=154, generated=88, kept=61),
+        "metrics": {
+            **metrics_of(LIVE_GATE),
+            "instruction_yield": 0.571,
+            "pair_yield": 0.693,
+            "duplicate_rate": 0.031,
+        },
+        "gate": LIVE_GATE,
+        "reason": "",
+        "cost_usd": 0.63,
+        "active_s": 761.0,
+        "examples_per_second": 0.08,
+    }
+    return run(name, **{**values, **changes})
+
+
+ITERATE = NextAction(
+    "iterate",
+    "token limit cannot pass by 300 and runaway is better than in the pilot: iteration-2 is the next to try",
+    run="iteration-2",
+    argv=("pilothouse", "launch", "stage1", "--run", "iteration-2"),
+    changes={"response.max_tokens": (100, 140), "response.temperature": (0.3, 0.25)},
+    why={"response.max_tokens": "token limit failed", "response.temperature": "runaway failed"},
+    cost_usd=1.90,
+    duration_s=2280.0,
+)
+WAIT = NextAction("wait", "iteration-1 goes on: 61 of 100 kept", run="iteration-1")
+
+BUDGET = Budget(300.0, 4.20, 1.10, 3.0, 1.4, 0.8)
+
+CAMPAIGN = Campaign.model_validate(
+    {
+        "name": "stage1",
+        "model": {"path": "Qwen/Qwen2.5-32B", "backend": "vllm"},
+        "prompts": dict.fromkeys(("instructions", "response", "instruction_critic", "pair_critic"), "prompt.txt"),
+    }
+)
+
+
+def campaign(*runs: RunSnapshot, name: str = "stage1", **changes: Any) -> CampaignSnapshot:
+    base = CampaignSnapshot(
+        name=name,
+        state="running" if any(each.live for each in runs) else "waiting",
+        file=f"configs/{name}.yaml",
+        campaign=CAMPAIGN,
+        budget=BUDGET,
+        next=ITERATE,
+        runs=runs,
+    )
+    return replace(base, **changes)
+
+
+def snapshot(*campaigns: CampaignSnapshot) -> Snapshot:
+    return Snapshot("/home/kim/work", "pod-7", campaigns, ("GPU0 H200",))
+
+
+def seed_story(**changes: Any) -> Snapshot:
+    """The pilot has failed, iteration 1 is running."""
+    return snapshot(campaign(run(), live_run(), **{"next": WAIT, **changes}))
+
+
+class FakeService:
+    """Serves `snapshot`; `calls` lists what was asked. `refuse` is raised by every call that changes something."""
+
+    def __init__(self, picture: Snapshot, root: Path = Path("/nonexistent")) -> None:
+        self.root = root
+        self.snapshot = picture
+        self.calls: list[tuple[Any, ...]] = []
+        self.refuse: Exception | None = None
+        self.poll_error: Exception | None = None
+        self.stop_may_end = threading.Event()
+        self.stop_may_end.set()
+
+    def poll(self) -> Snapshot:
+        if self.poll_error is not None:
+            raise self.poll_error
+        return self.snapshot
+
+    def _note(self, *call: Any) -> None:
+        self.calls.append(call)
+        if self.refuse is not None:
+            raise self.refuse
+
+    def stop(self, run_id: str, *, now: bool = False, on_progress: Callable[[str], None] | None = None) -> str:
+        self._note("stop", run_id, now)
+        if on_progress is not None:
+            on_progress("SIGINT sent to 3 processes")
+        assert self.stop_may_end.wait(20)
+        return "stopped"
+
+    def restart(self, run_id: str, *, fresh: bool = False) -> str:
+        self._note("restart", run_id, fresh)
+        return run_id
+
+    def extend(self, run_id: str, examples: int) -> str:
+        self._note("extend", run_id, examples)
+        return run_id
+
+    def do_next(self, campaign: str) -> NextAction:
+        self._note("do_next", campaign)
+        current = self.snapshot.campaign(campaign)
+        if current is None or current.next is None:
+            raise PilothouseError("nothing to do")
+        return current.next
+
+    def forecast_restart(self, run_id: str) -> float | None:
+        return 1.25

@@ -1,0 +1,62 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tui import pictures
+from tui import formatting
+
+
+@pytest.mark.parametrize(
+    ("usd", "text"),
+    [(4.2, "$4.20"), (1234.5, "$1,234.50"), (0.0, "$0.00"), (0.004, "<$0.01"), (-1.5, "−$1.50"), (None, "–")],
+)
+def test_money(usd: float | None, text: str) -> None:
+    assert formatting.money(usd) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0:00"), (7.9, "0:07"), (761, "12:41"), (3723, "1:02:03"), (183_840, "2d 03:04"), (-5, "0:00"), (None, "–")],
+)
+def test_durations(seconds: float | None, text: str) -> None:
+    assert formatting.duration(seconds) == text
+
+
+@pytest.mark.parametrize(("fraction", "text"), [(0.209, "20.9 %"), (0.0, "0.0 %"), (1.0, "100.0 %"), (None, "–")])
+def test_percentages_keep_one_decimal_so_that_a_column_lines_up(fraction: float | None, text: str) -> None:
+    assert formatting.percent(fraction) == text
+
+
+@pytest.mark.parametrize(
+    ("kept", "target", "text"), [(61, 100, "61/100"), (180, 300, "180/300"), (9213, 15_000, "9.2k/15k")]
+)
+def test_progress_fits_a_column_even_for_large_targets(kept: int, target: int, text: str) -> None:
+    assert formatting.progress(kept, target) == text
+    assert len(text) <= 8
+
+
+@pytest.mark.parametrize(("octets", "text"), [(512, "512 B"), (33_100, "33.1 kB"), (10_000_000_000, "10.0 GB")])
+def test_file_sizes(octets: int, text: str) -> None:
+    assert formatting.size(octets) == text
+
+
+def test_a_live_run_is_timed_up_to_now_and_a_finished_one_up_to_its_end() -> None:
+    assert formatting.elapsed(pictures.live_run(), pictures.NOW) == 761
+    assert formatting.elapsed(pictures.run(), pictures.NOW) == 2412
+
+
+def test_a_clock_that_is_behind_never_shows_negative_time() -> None:
+    assert formatting.elapsed(pictures.live_run(), pictures.NOW - 10_000) == 0
+
+
+def test_what_is_left_follows_from_the_rate_and_is_unknown_without_one() -> None:
+    assert formatting.remaining(pictures.live_run()) == pytest.approx(39 / 0.08)
+    assert formatting.remaining(pictures.live_run(examples_per_second=None)) is None
+    assert formatting.remaining(pictures.run()) is None
+
+
+def test_a_damaged_time_stamp_is_no_time() -> None:
+    assert formatting.unix_time("yesterday") is None
+    assert formatting.unix_time(None) is None

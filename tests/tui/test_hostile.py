@@ -1,0 +1,119 @@
+"""Text that nobody vouches for: in every field of a snapshot and in the log it is shown as text, or not at all."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.errors import RefusedError
+from tests.tui import pictures
+from tests.tui.driving import Screen, opened
+from tui.screens.dialog import NoticeScreen
+
+MIXED = " ".join(
+    (
+        "[/] [@click=app.quit]x[/] [INFO] [link=http://x]y [bold",
+        "\u202eevil\u202c \u2066x\u2069 \u200b \x00\x08\x7f",
+        "\x1b[2J\x1b[31mred \x1bc \x9b2J",
+        "\x9d0;owned\x9c \x1b]52;c;b3duZWQ=\x07 \x1b]0;owned\x07",
+    )
+)
+HOSTILE = (MIXED, "two\nlines\r\nand a \rreturn\ttab", "wide 漢字 \U0001f600 \ud800 " + "long " * 400)
+KINDS = ("mixed", "breaks", "wide")
+FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+CLOSED_SETS = {"state", "kind", "verdict", "op", "started", "ended", "metric"}
+
+
+def poisoned(value: Any, text: str, key: str = "") -> Any:
+    """`value` with every free string in it replaced by `text`; what is one of a closed set stays."""
+    if isinstance(value, str):
+        return value if key in CLOSED_SETS else text
+    if isinstance(value, tuple):
+        return tuple(poisoned(item, text, key) for item in value)
+    if isinstance(value, dict):
+        return {name: poisoned(item, text, key) for name, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        changed = {field.name: poisoned(getattr(value, field.name), text, field.name) for field in fields(value)}
+        return replace(value, **changed)
+    return value
+
+
+def poisoned_story(text: str) -> Any:
+    """Pilot and iteration with `text` everywhere; runs keep different names."""
+    warned = pictures.live_run(warnings=("warned",), author="kim")
+    whole = pictures.snapshot(pictures.campaign(pictures.run(), warned, next=pictures.ITERATE, warnings=("w",)))
+    story = poisoned(whole, text)
+    campaign = story.campaigns[0]
+    model = pictures.CAMPAIGN.model_copy(
+        update={"name": text, "model": pictures.CAMPAIGN.model.model_copy(update={"path": f"/{text}"})}
+    )
+    changes = {text: (text, [text])}
+    action = replace(campaign.next, changes=changes, why={text: text})
+    runs = tuple(replace(run, name=f"{number}{text}") for number, run in enumerate(campaign.runs))
+    return replace(story, campaigns=(replace(campaign, runs=runs, campaign=model, next=action),))
+
+
+def assert_only_text(screen: Screen) -> None:
+    """Nothing on the terminal is a control or reorders what stands beside it, and no markup was taken as such."""
+    strips = screen.app.screen._compositor.render_strips()
+    for strip in strips:
+        for segment in strip:
+            assert not segment.control
+            assert not FORBIDDEN.search(segment.text), repr(segment.text)
+            meta = segment.style.meta if segment.style else {}
+            assert "@click" not in meta
+            assert not (segment.style and segment.style.link)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=KINDS)
+async def test_hostile_text_in_every_field_is_only_text(text: str, tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    log.write_bytes(text.encode("utf-8", "replace") + b"\n\x9b2J raw \xff bytes\n" + text.encode("utf-16", "replace"))
+    story = poisoned_story(text)
+    campaign = story.campaigns[0]
+    runs = tuple(replace(run, log=str(log)) for run in campaign.runs)
+    service = pictures.FakeService(replace(story, campaigns=(replace(campaign, runs=runs),)), tmp_path)
+    async with opened(service, (120, 40)) as screen:
+        await screen.until(lambda: "raw" in screen.text)
+        assert_only_text(screen)
+        for keys in (("left",), ("enter",), ("escape",), ("right", "s"), ("escape",), ("c",), ("escape",), ("l",)):
+            await screen.press(*keys)
+            assert_only_text(screen)
+        await screen.press("G", "g", "right", "escape", "ctrl+p")
+        await screen.pilot.pause(0.2)
+        assert_only_text(screen)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=KINDS)
+async def test_hostile_text_in_errors_progress_and_notices_is_only_text(text: str) -> None:
+    service = pictures.FakeService(pictures.snapshot(pictures.campaign(pictures.run(), next=pictures.ITERATE)))
+    service.refuse = RefusedError(text, where=text, remedy=text)
+    async with opened(service) as screen:
+        await screen.press("enter", "y")
+        await screen.until(lambda: isinstance(screen.app.screen, NoticeScreen))
+        assert_only_text(screen)
+        await screen.press("enter")
+        screen.app.say(text, severity="warning")
+        await screen.pilot.pause(0.2)
+        assert_only_text(screen)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=KINDS)
+async def test_hostile_text_in_a_broken_campaign_and_in_the_picker_is_only_text(text: str) -> None:
+    broken = pictures.campaign(campaign=None, budget=None, next=None, state="broken", error=text, file=text)
+    both = pictures.snapshot(replace(broken, name=text), replace(broken, name=f"other {text}"))
+    service = pictures.FakeService(both)
+    async with opened(service) as screen:
+        await screen.until(lambda: len(screen.app.screen_stack) == 3)
+        assert_only_text(screen)
+        await screen.press("down", "enter")
+        assert_only_text(screen)
+        service.poll_error = ValueError(text)
+        await screen.until(lambda: screen.app.feed.problem)
+        screen.app.feed.fresh_at -= 10
+        await screen.until(lambda: "old" in screen.text)
+        assert_only_text(screen)

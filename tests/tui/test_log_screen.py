@@ -1,0 +1,130 @@
+"""The log screen: follows, pauses, and reads only what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from tests.tui import pictures
+from tests.tui.driving import Screen, opened
+from tui.screens.log import LogScreen
+from tui.widgets.log_view import LogView
+
+
+@asynccontextmanager
+async def reading(log: Path, size: tuple[int, int] = (80, 24)) -> AsyncIterator[tuple[Screen, LogView]]:
+    story = pictures.seed_story()
+    campaign = story.campaigns[0]
+    runs = tuple(replace(run, log=str(log)) for run in campaign.runs)
+    service = pictures.FakeService(replace(story, campaigns=(replace(campaign, runs=runs),)))
+    async with opened(service, size) as screen:
+        await screen.press("l")
+        assert isinstance(screen.app.screen, LogScreen)
+        view = screen.app.screen.view
+        await screen.until(lambda: view.text)
+        yield screen, view
+
+
+def write(log: Path, first: int, last: int) -> None:
+    with log.open("a") as stream:
+        stream.writelines(f"line {number}\n" for number in range(first, last))
+
+
+async def test_it_follows_the_end(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    write(log, 0, 1000)
+    async with reading(log) as (screen, view):
+        assert view.text.endswith("line 999")
+        write(log, 1000, 1010)
+        await screen.until(lambda: view.text.endswith("line 1009"))
+        assert "following" in screen.painted
+
+
+async def test_scrolling_up_pauses_and_counts_what_arrives(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    write(log, 0, 1000)
+    async with reading(log) as (screen, view):
+        await screen.press("up")
+        before = view.text
+        assert before.strip().endswith("line 998")
+        write(log, 1000, 1005)
+        await screen.until(lambda: "5 new lines" in screen.painted)
+        assert view.text == before, "what one reads stands still"
+        await screen.press("G")
+        assert view.text.endswith("line 1004")
+        assert "following" in screen.painted
+
+
+async def test_start_end_and_pages(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    write(log, 0, 1000)
+    async with reading(log) as (screen, view):
+        await screen.press("g")
+        assert view.text.startswith(" line 0\n")
+        assert "paused" in screen.painted
+        await screen.press("pagedown")
+        assert view.text.startswith(" line 21\n")
+        await screen.press("pageup")
+        assert view.text.startswith(" line 0\n")
+        await screen.press("down", "j", "k")
+        assert view.text.startswith(" line 1\n")
+        await screen.press("end", "space")
+        assert not view.following
+        await screen.press("f")
+        assert view.following
+
+
+async def test_scrolling_down_to_the_end_follows_again(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    write(log, 0, 100)
+    async with reading(log) as (screen, view):
+        await screen.press("up", "up", "down", "down", "down")
+        assert view.following
+
+
+async def test_long_lines_can_be_read_to_their_end(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    log.write_text("start " + "x" * 100 + " finish\n")
+    async with reading(log) as (screen, _view):
+        assert "finish" not in screen.painted
+        await screen.press("right", "right")
+        assert "finish" in screen.painted
+        await screen.press("left", "left")
+        assert "start" in screen.painted
+
+
+async def test_a_log_that_was_cut_short_is_read_anew(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    write(log, 0, 1000)
+    async with reading(log) as (screen, view):
+        await screen.press("up")
+        log.write_text("fresh\n")
+        await screen.until(lambda: "fresh" in view.text)
+
+
+async def test_a_missing_log_says_so_and_appears_when_it_is_written(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    async with reading(log) as (screen, view):
+        assert "there is no such file yet" in view.text
+        write(log, 0, 3)
+        await screen.until(lambda: "line 2" in view.text)
+
+
+async def test_resizing_keeps_the_place(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    write(log, 0, 1000)
+    async with reading(log) as (screen, view):
+        await screen.press("g", "pagedown")
+        await screen.pilot.resize_terminal(120, 40)
+        await screen.until(lambda: view.size.height > 30)
+        assert view.text.startswith(" line 21\n")
+
+
+async def test_escape_goes_back_to_the_dashboard(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    write(log, 0, 3)
+    async with reading(log) as (screen, _):
+        await screen.press("escape")
+        assert screen.app.screen is screen.dashboard

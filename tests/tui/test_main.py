@@ -1,0 +1,104 @@
+"""The entry point: what needs no screen loads none, and the terminal is left as it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from tests.terminal import Terminal, terminal
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def python(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=60,
+        check=False,
+        **options,
+    )  # type: ignore[call-overload,no-any-return]
+
+
+@pytest.mark.parametrize("argument", ["--version", "--help"])
+def test_a_command_loads_no_screen(argument: str) -> None:
+    code = (
+        "import sys\nfrom tui.__main__ import main\n"
+        f"code = main([{argument!r}])\n"
+        "sys.exit(code or ('textual' in sys.modules) * 99)"
+    )
+    result = python("-c", code)
+    assert result.returncode == 0, result.stderr
+
+
+def test_without_a_terminal_it_names_the_command_to_use(tmp_path: Path) -> None:
+    result = python("-m", "tui", cwd=tmp_path, stdin=subprocess.DEVNULL)
+    assert result.returncode == 2
+    assert "pilothouse status" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+APPLICATION = """
+import sys
+from pathlib import Path
+from tests.tui import pictures
+from tui import __main__ as entry
+import engine.service
+service = pictures.FakeService(pictures.seed_story(), Path.cwd())
+engine.service.Service = lambda root: service
+if "crash" in sys.argv:
+    import tui.screens.dashboard
+    def broken(*_):
+        secret = "do-not-print-me"
+        raise RuntimeError("drawn wrongly")
+    tui.screens.dashboard.draw = broken
+raise SystemExit(entry.open_dashboard(Path.cwd(), "stage1"))
+"""
+
+
+def application(tmp_path: Path, *arguments: str) -> AbstractContextManager[Terminal]:
+    return terminal([sys.executable, "-c", APPLICATION, *arguments], tmp_path)
+
+
+LEFT_ALTERNATE_SCREEN = b"\x1b[?1049l"
+
+
+def test_it_opens_in_a_terminal_and_quits_saying_what_goes_on(tmp_path: Path) -> None:
+    with application(tmp_path) as screen:
+        text = screen.read("q quit")
+        assert "iteration-1 ● running" in text
+        screen.type(b"q")
+        assert screen.read_to_end() == 0
+        assert LEFT_ALTERNATE_SCREEN in screen.raw
+        assert b"stage1/iteration-1 goes on" in screen.raw
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_the_terminal_clean(tmp_path: Path, number: signal.Signals) -> None:
+    with application(tmp_path) as screen:
+        screen.read("q quit")
+        screen.process.send_signal(number)
+        assert screen.read_to_end() == 128 + number
+        assert LEFT_ALTERNATE_SCREEN in screen.raw
+        assert b"Traceback" not in screen.raw
+
+
+def test_a_defect_of_the_screen_ends_it_without_a_traceback_and_keeps_it_in_a_private_file(tmp_path: Path) -> None:
+    with application(tmp_path, "crash") as screen:
+        assert screen.read_to_end() == 1
+        assert b"runs are not affected" in screen.raw
+        assert b"Traceback" not in screen.raw
+        assert b"do-not-print-me" not in screen.raw
+    log = tmp_path / "state" / "pilothouse" / "crash.log"
+    assert "RuntimeError: drawn wrongly" in log.read_text()
+    assert log.stat().st_mode & 0o777 == 0o600

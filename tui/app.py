@@ -1,0 +1,202 @@
+"""The application: one feed in, one view out, and everything else in screens."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import signal
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import PurePath
+from typing import ClassVar, Literal
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.screen import Screen
+
+from tui.actions import in_scope
+from tui.cells import clean
+from tui.cockpit import Cockpit
+from tui.feed import Feed
+from tui.messages import CallEnded, CallProgress, ForecastArrived, LogArrived, SnapshotArrived
+from tui.operations import Operations
+from tui.screens.base import ActionScreen
+from tui.screens.dashboard import DashboardScreen
+from tui.screens.picker import PickerScreen
+from tui.theme import PILOTHOUSE
+from tui.view import STALE_AFTER_S, View
+
+TICK_S = 0.5
+SETTLE_S = 2.0
+KEPT_COMMANDS = ("Theme", "Screenshot")
+
+
+def _line_is_gone() -> bool:
+    """Whether the terminal was torn away. No SIGHUP tells of it where it was not the controlling one."""
+    line = select.poll()
+    line.register(0, 0)
+    return any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in line.poll(0))
+
+
+class PilothouseApp(App[int]):
+    """Shows the workspace of `service`. `campaign` None asks when there are several.
+
+    Runs never depend on it: whatever happens to it, they go on.
+    """
+
+    TITLE = "Pilothouse"
+    CSS_PATH: ClassVar[str | PurePath | list[str | PurePath] | None] = [
+        "styles/app.tcss",
+        "styles/dashboard.tcss",
+        "styles/dialogs.tcss",
+    ]
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "leave", show=False, priority=True),
+        Binding("ctrl+z", "suspend_process", show=False, priority=True),
+    ]
+
+    def __init__(
+        self, service: Cockpit, campaign: str | None = None, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__()
+        self.service = service
+        self.feed = Feed(service, self.post_safely)
+        self.operations = Operations(self)
+        self.view = View(campaign=campaign)
+        self.crash: str | None = None
+        self._clock = clock
+        self._dashboard = DashboardScreen()
+
+    # --- life ----------------------------------------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        self.register_theme(PILOTHOUSE)
+        if self.theme == "textual-dark":  # what Textual takes when TEXTUAL_THEME does not say otherwise
+            self.theme = PILOTHOUSE.name
+        self.push_screen(self._dashboard)
+        self.set_interval(TICK_S, self.renew)
+        self._listen_for_signals()
+        self.feed.start()
+
+    def on_unmount(self) -> None:
+        self.feed.close()
+
+    def _listen_for_signals(self) -> None:
+        """A terminal that is told to go must be left clean; Textual alone leaves it in raw mode."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with suppress(ValueError, RuntimeError, NotImplementedError):  # not on the main thread
+                loop.add_signal_handler(number, self.exit, None, 128 + number)
+
+    def leave(self) -> None:
+        """Close the screen and nothing else."""
+        self.exit(0, return_code=0)
+
+    def action_leave(self) -> None:
+        self.leave()
+
+    def action_help_quit(self) -> None:
+        """What ctrl+c does: nobody should lose a screen to a habit."""
+        self.say("q quits; runs go on")
+
+    def settle(self) -> None:
+        """Give a call that is under way a moment to finish what must not be torn in two."""
+        self.operations.calls.settle(SETTLE_S)
+
+    def _fatal_error(self) -> None:
+        """Keep the traceback for a file instead of printing it, with all local values, at a person."""
+        self.crash = traceback.format_exc()
+        self._close_messages_no_wait()
+
+    # --- the picture ---------------------------------------------------------------------------------------------
+
+    def post_safely(self, message: Message) -> None:
+        """`post_message` for threads that may outlive the event loop."""
+        with suppress(RuntimeError):
+            self.post_message(message)
+
+    def on_snapshot_arrived(self, message: SnapshotArrived) -> None:
+        first = self.view.snapshot is None
+        names = [campaign.name for campaign in message.snapshot.campaigns]
+        campaign = self.view.campaign or (names[0] if len(names) == 1 else None)
+        self._show(replace(self.view, snapshot=message.snapshot, campaign=campaign))
+        if first and campaign is None and len(names) > 1:
+            self.pick_campaign()
+
+    def on_log_arrived(self, message: LogArrived) -> None:
+        self._dashboard.show_log(message.path, message.lines)
+
+    def renew(self) -> None:
+        """Time passes: clocks, the age of the picture, what is under way."""
+        if not self.is_headless and _line_is_gone():
+            self.exit(None, 128 + signal.SIGHUP)
+        self._show(self.view)
+
+    def _show(self, view: View) -> None:
+        age = time.monotonic() - self.feed.fresh_at
+        going = any(run.live for run in view.runs)
+        view = replace(
+            view,
+            now=float(int(self._clock())) if going else 0.0,
+            stale_s=float(int(age)) if age > STALE_AFTER_S else None,
+            problem=self.feed.problem,
+            busy=self.operations.calls.busy,
+        )
+        if view == self.view:
+            return
+        self.view = view
+        for screen in self.screen_stack:
+            if isinstance(screen, ActionScreen) and screen.is_mounted:
+                screen.show_view(view)
+
+    def select_neighbour(self, step: int) -> None:
+        """Select the run beside the selected one; on the one that would be selected anyway, follow again."""
+        name = self.view.neighbour(step)
+        followed = replace(self.view, run=None).selected
+        self._show(replace(self.view, run=None if followed is not None and followed.name == name else name))
+
+    def pick_campaign(self) -> None:
+        if self.view.snapshot is None:
+            return
+
+        def picked(name: str | None) -> None:
+            if name is not None:
+                self._show(replace(self.view, campaign=name, run=None))
+
+        self.push_screen(PickerScreen(self.view.snapshot, self.view.campaign), picked)
+
+    # --- calls and words -----------------------------------------------------------------------------------------
+
+    def on_call_progress(self, message: CallProgress) -> None:
+        self.operations.progressed(message)
+
+    def on_call_ended(self, message: CallEnded) -> None:
+        self.operations.ended(message)
+        self.renew()
+        self.feed.refresh()
+
+    def on_forecast_arrived(self, message: ForecastArrived) -> None:
+        self.operations.forecast_arrived(message)
+
+    def say(self, text: str, *, severity: Literal["information", "warning", "error"] = "information") -> None:
+        """A short notice in a corner."""
+        self.notify(clean(text, 400), severity=severity, markup=False, timeout=4)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Every action that is possible on this screen, then what Textual brings that is of use here.
+
+        The palette reads its titles as markup, so nothing that comes from a file stands in them.
+        """
+        if isinstance(screen, ActionScreen):
+            for action in in_scope("log" if screen is not self._dashboard else "dashboard"):
+                if action.palette and action.possible(self.view) and hasattr(screen, f"do_{action.id}"):
+                    title = f"{action.name}: the selected run" if action.on_run else action.name
+                    yield SystemCommand(title, action.help, lambda name=action.id: screen.action_perform(name))
+        for command in super().get_system_commands(screen):
+            if command.title in KEPT_COMMANDS:
+                yield command

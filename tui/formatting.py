@@ -1,0 +1,176 @@
+"""Numbers and names as people read them. Pure functions; every width is in terminal cells."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from engine.snapshot import RunSnapshot
+
+METRIC_LABELS: dict[str, tuple[str, str]] = {
+    "examples": ("kept", "kept pairs"),
+    "runaway_rate": ("runaway", "runaway rate"),
+    "token_limit_rate": ("token limit", "token limit rate"),
+    "delimiter_leakage": ("delimiter", "delimiter leakage"),
+    "median_tokens": ("median tokens", "median tokens"),
+    "instruction_acceptance": ("inst. accept", "instruction acceptance"),
+    "pair_acceptance": ("pair accept", "pair acceptance"),
+    "instruction_yield": ("inst. yield", "instruction yield"),
+    "pair_yield": ("pair yield", "pair yield"),
+    "duplicate_rate": ("duplicates", "duplicate rate"),
+}
+
+PARAMETER_LABELS: dict[str, str] = {
+    "instruction.temperature": "inst. temp",
+    "instruction.top_p": "inst. top_p",
+    "instruction.repetition_penalty": "inst. rep.pen",
+    "response.temperature": "resp. temp",
+    "response.top_p": "resp. top_p",
+    "response.repetition_penalty": "resp. rep.pen",
+    "response.max_tokens": "max_tokens",
+    "response.stop": "stop strings",
+    "critic.confidence_threshold": "critic conf.",
+}
+
+BACKEND_LABELS = {"vllm": "vLLM", "ctranslate2": "CTranslate2", "server": "server"}
+
+OPERATORS = {"<=": "≤", ">=": "≥"}
+
+
+def metric_label(metric: str, *, long: bool = False) -> str:
+    """`token limit` or, where there is room, `token limit rate`; an unknown metric keeps its name."""
+    return METRIC_LABELS.get(metric, (metric.replace("_", " "),) * 2)[long]
+
+
+def parameter_label(name: str, *, long: bool = False) -> str:
+    """`resp. temp` or, where there is room, the dotted name that `--set` takes."""
+    return name if long else PARAMETER_LABELS.get(name, name)
+
+
+def run_label(name: str, width: int) -> str:
+    """The run's name, `iteration-1` as `iter-1` where the full one is wider than `width`."""
+    if len(name) > width and name.startswith("iteration-"):
+        return "iter-" + name.removeprefix("iteration-")
+    return name
+
+
+def money(usd: float | None) -> str:
+    """`$4.20`, `$1,234.50`, `<$0.01` for what is small and not nothing, `–` for what is not known."""
+    if usd is None:
+        return "–"
+    if 0 < abs(usd) < 0.005:
+        return "<$0.01"
+    sign = "−" if usd < 0 else ""
+    return f"{sign}${abs(usd):,.2f}"
+
+
+def percent(fraction: float | None) -> str:
+    """`20.9 %`, one decimal always so that a column of them lines up; `–` when not known."""
+    return "–" if fraction is None else f"{fraction * 100:.1f} %"
+
+
+def number(value: float | None) -> str:
+    """`32`, `32.5`, `6,698`; `–` when not known."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
+
+
+def count(value: int) -> str:
+    """`9,213` up to five digits, `15.0k`, `1.2M` above."""
+    if value < 10_000:
+        return f"{value:,}"
+    return f"{value / 1000:.1f}k" if value < 1_000_000 else f"{value / 1_000_000:.1f}M"
+
+
+def progress(kept: int, target: int) -> str:
+    """`61/100`, short enough for a table column up to millions."""
+    if target < 10_000:
+        return f"{kept}/{target}"
+    shown = f"{kept / 1000:.1f}k" if kept >= 1000 else str(kept)
+    return f"{shown}/{target / 1000:.0f}k"
+
+
+def per_second(rate: float | None) -> str:
+    """`0.42/s`, `12/s`; empty when not known."""
+    if rate is None:
+        return ""
+    return f"{rate:.2f}/s" if rate < 10 else f"{rate:,.0f}/s"
+
+
+def duration(seconds: float | None) -> str:
+    """`0:07`, `12:41`, `1:02:03`, from a day on `2d 03:04`; `–` when not known."""
+    if seconds is None:
+        return "–"
+    whole = max(0, int(seconds))
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    if hours >= 24:
+        return f"{hours // 24}d {hours % 24:02d}:{minute:02d}"
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+def age(seconds: float) -> str:
+    """`12 s`, `3 min`, `2 h`: how old something is, coarse on purpose."""
+    if seconds < 60:
+        return f"{int(seconds)} s"
+    return f"{int(seconds // 60)} min" if seconds < 3600 else f"{int(seconds // 3600)} h"
+
+
+def size(octets: int) -> str:
+    """`512 B`, `4.2 MB`, in powers of 1000."""
+    if octets < 1000:
+        return f"{octets} B"
+    value = float(octets)
+    for unit in ("kB", "MB", "GB"):
+        value /= 1000
+        if value < 1000:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1000:.1f} TB"
+
+
+def limit(op: str, value: float, *, as_percent: bool) -> tuple[str, str]:
+    """A check's limit as (text, unit), e.g. (`< 5`, ` %`): the unit stands in a column of its own."""
+    sign = OPERATORS.get(op, op)
+    return (f"{sign} {value * 100:g}", " %") if as_percent else (f"{sign} {value:g}", "")
+
+
+def signs(sentence: str) -> str:
+    """`>=` and `<=` in a sentence as one sign each."""
+    for plain, sign in OPERATORS.items():
+        sentence = sentence.replace(plain, sign)
+    return sentence
+
+
+def parameter_value(value: object, width: int = 7) -> str:
+    """A parameter's value in at most `width` cells; a list of strings by how many there are."""
+    if isinstance(value, list | tuple):
+        return f"{len(value)} set" if value else "none"
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def unix_time(stamp: str | None) -> float | None:
+    """Seconds since 1970 of an ISO 8601 time; None for what is not one."""
+    if not stamp:
+        return None
+    try:
+        return datetime.fromisoformat(stamp).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def elapsed(run: RunSnapshot, now: float) -> float | None:
+    """Seconds from the run's start to its end, or to `now` while it goes on; None when it never started."""
+    started, ended = unix_time(run.started), unix_time(run.ended)
+    if started is None:
+        return None
+    if ended is None and not run.live:
+        return None
+    return max(0.0, (ended if ended is not None and not run.live else now) - started)
+
+
+def remaining(run: RunSnapshot) -> float | None:
+    """Forecast seconds until the run's target is kept, at its present rate; None when there is no rate."""
+    if not run.live or not run.examples_per_second:
+        return None
+    return max(0, run.counts.target - run.counts.kept) / run.examples_per_second

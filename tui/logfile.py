@@ -1,0 +1,147 @@
+"""A log read by byte offset: any size opens at once and takes no memory. The file is the buffer.
+
+A line is addressed by the offset of its first byte. All methods open the file anew, so that a log that was replaced
+or cut short is seen as it is now; what cannot be read is empty.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.logs.sanitise import sanitise_bytes
+
+MAX_LINE = 2000
+"""Characters of a line that are shown; the rest of a longer one is skipped."""
+_BLOCK = 16_384
+_LONGEST = 1 << 20
+"""Octets that are searched for a line's start or end before it is cut there."""
+TAB = 4
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line: where it starts, where the next one does, its sanitised text."""
+
+    start: int
+    end: int
+    text: str
+
+
+def readable(octets: bytes) -> str:
+    """The text of a line, fit for the screen."""
+    return sanitise_bytes(octets, MAX_LINE).expandtabs(TAB)
+
+
+class LogFile:
+    """Reads lines around an offset of the file at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def size(self) -> int | None:
+        """Octets in the file; None when there is none to read."""
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return None
+
+    def following(self, offset: int, lines: int) -> list[LogLine]:
+        """Up to `lines` lines from the one that starts at `offset`; a torn last line counts as one."""
+        found: list[LogLine] = []
+        with _Reader(self.path) as reader:
+            while len(found) < lines:
+                octets = reader.line(offset)
+                if not octets:
+                    break
+                found.append(LogLine(offset, offset + len(octets), readable(octets)))
+                offset += len(octets)
+        return found
+
+    def preceding(self, offset: int, lines: int) -> list[LogLine]:
+        """Up to `lines` lines before the one that starts at `offset`, in the order of the file."""
+        if lines <= 0 or offset <= 0:
+            return []
+        with _Reader(self.path) as reader:
+            starts = reader.starts_before(offset, lines)
+            found = []
+            for start, end in zip(starts, [*starts[1:], offset], strict=True):
+                found.append(LogLine(start, end, readable(reader.read(start, min(end - start, MAX_LINE * 8)))))
+        return found
+
+    def last(self, lines: int) -> list[LogLine]:
+        """The last `lines` lines."""
+        return self.preceding(self.size() or 0, lines)
+
+    def line_start(self, offset: int) -> int:
+        """Start of the line that holds the octet at `offset`."""
+        if offset <= 0:
+            return 0
+        with _Reader(self.path) as reader:
+            starts = reader.starts_before(min(offset + 1, self.size() or 0), 1)
+        return starts[0] if starts else 0
+
+    def newlines(self, start: int, end: int) -> int:
+        """Line ends between two offsets; looks at no more than a mebibyte."""
+        with _Reader(self.path) as reader:
+            return reader.read(start, min(max(0, end - start), _LONGEST)).count(b"\n")
+
+
+class _Reader:
+    """One open file; what cannot be opened or read is empty."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> _Reader:
+        try:
+            self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            self._descriptor = None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+    def read(self, offset: int, length: int) -> bytes:
+        if self._descriptor is None or length <= 0:
+            return b""
+        try:
+            return os.pread(self._descriptor, length, max(0, offset))
+        except OSError:
+            return b""
+
+    def line(self, offset: int) -> bytes:
+        """The line from `offset`, its line break included; cut where it is longer than `_LONGEST`."""
+        octets = b""
+        while len(octets) < _LONGEST:
+            block = self.read(offset + len(octets), _BLOCK)
+            place = block.find(b"\n")
+            if place >= 0:
+                return octets + block[: place + 1]
+            if not block:
+                break
+            octets += block
+        return octets
+
+    def starts_before(self, offset: int, lines: int) -> list[int]:
+        """Starts of up to `lines` lines that lie before `offset`, ascending."""
+        starts: list[int] = []
+        end = max(0, offset - 1)  # a line break right before `offset` ends the last line and opens none
+        while end > 0 and len(starts) < lines:
+            begin = max(0, end - _BLOCK)
+            block = self.read(begin, end - begin)
+            if len(block) < end - begin:
+                return []
+            at = len(block)
+            while len(starts) < lines and (at := block.rfind(b"\n", 0, at)) >= 0:
+                starts.append(begin + at + 1)
+            end = begin
+            if end and len(starts) < lines and (starts[-1] if starts else offset) - end > _LONGEST:
+                starts.append(end)
+        if end == 0 and offset > 0 and len(starts) < lines:
+            starts.append(0)
+        return starts[::-1]

@@ -1,0 +1,59 @@
+"""What the feed and the service calls tell the app. Bursts coalesce: only the newest of each matters."""
+
+from __future__ import annotations
+
+from textual.message import Message
+
+from engine.errors import PilothouseError
+from engine.snapshot import RunSnapshot, Snapshot
+
+
+class SnapshotArrived(Message):
+    """The picture changed."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        super().__init__()
+        self.snapshot = snapshot
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, SnapshotArrived)
+
+
+class LogArrived(Message):
+    """The end of the watched log changed: its file, its last lines (sanitised), its size in octets (None: no file)."""
+
+    def __init__(self, path: str, lines: tuple[str, ...], size: int | None) -> None:
+        super().__init__()
+        self.path = path
+        self.lines = lines
+        self.size = size
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, LogArrived)
+
+
+class CallProgress(Message):
+    """A service call that is under way says where it is."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+
+class CallEnded(Message):
+    """A service call returned: `result` says what came of it, or `error` why not."""
+
+    def __init__(self, what: str, result: str = "", error: PilothouseError | None = None) -> None:
+        super().__init__()
+        self.what = what
+        self.result = result
+        self.error = error
+
+
+class ForecastArrived(Message):
+    """What resuming `run` is expected to cost, in US dollars; None when that is not known."""
+
+    def __init__(self, run: RunSnapshot, usd: float | None) -> None:
+        super().__init__()
+        self.run = run
+        self.usd = usd

@@ -1,0 +1,231 @@
+"""Starting, stopping and spending from the screen: ask with command and forecast, then carry out, then report."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from engine.errors import PilothouseError
+from engine.policy.actions import NextAction
+from engine.snapshot import RunSnapshot
+from tui import formatting
+from tui.calls import Call, Calls, Progress
+from tui.messages import CallEnded, CallProgress, ForecastArrived
+from tui.screens.confirm import AmountScreen, ConfirmScreen, StopScreen, error_paragraphs
+from tui.screens.dialog import NoticeScreen, Paragraph
+
+if TYPE_CHECKING:
+    from tui.app import PilothouseApp
+
+
+class Operations:
+    """What the app does through the service. The questions are dialogs; the calls run on threads of their own."""
+
+    def __init__(self, app: PilothouseApp) -> None:
+        self._app = app
+        self.calls = Calls(app.post_safely)
+
+    # --- the next action ---------------------------------------------------------------------------------------
+
+    def ask_next(self) -> None:
+        view = self._app.view
+        current, action = view.current, view.next
+        if current is None or action is None or action.argv is None:
+            return
+        campaign = current.name
+        paragraphs = [
+            Paragraph(f"{action.kind} {action.run or ''}".strip(), "title"),
+            Paragraph(action.reason),
+            Paragraph(""),
+            Paragraph(action.command or "", "strong", verbatim=True),
+            Paragraph(""),
+            *self._money(action.cost_usd, action.duration_s),
+            *_change_paragraphs(action),
+        ]
+
+        def answered(yes: bool | None) -> None:
+            if not yes:
+                return
+            now = self._app.view.next
+            if now is None or now.argv != action.argv:
+                self._app.say("the next action has changed meanwhile: look again", severity="warning")
+                return
+            self._begin(f"{action.kind} {action.run or campaign}", lambda _: _told(self._service_next(campaign)))
+
+        self._app.push_screen(ConfirmScreen(paragraphs, yes=f"yes, {action.kind}"), answered)
+
+    def _service_next(self, campaign: str) -> NextAction:
+        return self._app.service.do_next(campaign)
+
+    # --- stop ----------------------------------------------------------------------------------------------------
+
+    def ask_stop(self) -> None:
+        run = self._app.view.selected
+        if run is None:
+            return
+        kept = f"{run.counts.kept} of {run.counts.target} pairs are kept and stay."
+        paragraphs = [
+            Paragraph(f"stop {run.name}", "title"),
+            Paragraph(f"It ends what it is doing, then everything of it is ended. {kept} It can be resumed."),
+            Paragraph(""),
+            Paragraph(f"pilothouse stop {run.id}", "strong", verbatim=True),
+        ]
+
+        def call(progress: Progress) -> str:
+            return f"{run.id} is {self._app.service.stop(run.id, on_progress=progress)}"
+
+        self._app.push_screen(StopScreen(paragraphs, lambda: self._begin(f"stop {run.name}", call)))
+
+    # --- restart -------------------------------------------------------------------------------------------------
+
+    def ask_restart(self, *, fresh: bool) -> None:
+        run = self._app.view.selected
+        if run is None:
+            return
+        if fresh:
+            self._restart_dialog(run, _whole_cost(run), fresh=True)
+            return
+
+        def ask() -> None:
+            try:
+                usd = self._app.service.forecast_restart(run.id)
+            except PilothouseError as error:
+                self._app.post_safely(CallEnded(f"restart {run.name}", error=error))
+            except Exception:  # no forecast is no reason not to ask
+                self._app.post_safely(ForecastArrived(run, None))
+            else:
+                self._app.post_safely(ForecastArrived(run, usd))
+
+        threading.Thread(target=ask, name="forecast", daemon=True).start()
+
+    def forecast_arrived(self, message: ForecastArrived) -> None:
+        self._restart_dialog(message.run, message.usd, fresh=False)
+
+    def _restart_dialog(self, run: RunSnapshot, usd: float | None, *, fresh: bool) -> None:
+        what = (
+            f"A new attempt from the first sample; what attempt {run.attempt} made is put aside."
+            if fresh
+            else f"It goes on where attempt {run.attempt} ended, with {run.counts.kept} of {run.counts.target} kept."
+        )
+        paragraphs = [
+            Paragraph(f"{'begin anew' if fresh else 'resume'} {run.name}", "title"),
+            Paragraph(what),
+            Paragraph(""),
+            Paragraph(f"pilothouse restart {run.id}{' --fresh' if fresh else ''}", "strong", verbatim=True),
+            Paragraph(""),
+            *self._money(usd, None),
+        ]
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._begin(
+                    f"restart {run.name}", lambda _: f"{self._app.service.restart(run.id, fresh=fresh)} was started"
+                )
+
+        self._app.push_screen(ConfirmScreen(paragraphs, yes="yes, begin anew" if fresh else "yes, resume"), answered)
+
+    # --- extend --------------------------------------------------------------------------------------------------
+
+    def ask_extend(self) -> None:
+        view = self._app.view
+        run, campaign = view.selected, view.current.campaign if view.current else None
+        if run is None:
+            return
+        least = run.counts.target + 1
+        proposed = campaign.policy.extend_to if campaign else least
+        paragraphs = [
+            Paragraph(f"extend {run.name}", "title"),
+            Paragraph(f"The same parameters, more samples; {run.counts.kept} are kept. How many in all?"),
+        ]
+
+        def answered(examples: int | None) -> None:
+            if examples is not None:
+                self._confirm_extend(run, examples)
+
+        self._app.push_screen(AmountScreen(paragraphs, value=max(least, proposed), least=least), answered)
+
+    def _confirm_extend(self, run: RunSnapshot, examples: int) -> None:
+        more = max(0, examples - run.counts.kept)
+        usd = run.cost_usd / run.counts.kept * more if run.counts.kept else None
+        seconds = run.active_s / run.counts.kept * more if run.counts.kept and run.active_s else None
+        paragraphs = [
+            Paragraph(f"extend {run.name} to {examples} pairs", "title"),
+            Paragraph(f"{more} more than the {run.counts.kept} there are."),
+            Paragraph(""),
+            Paragraph(f"pilothouse extend {run.id} --examples {examples}", "strong", verbatim=True),
+            Paragraph(""),
+            *self._money(usd, seconds),
+        ]
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._begin(f"extend {run.name}", lambda _: f"{self._app.service.extend(run.id, examples)} goes on")
+
+        self._app.push_screen(ConfirmScreen(paragraphs, yes="yes, extend"), answered)
+
+    # --- reporting -----------------------------------------------------------------------------------------------
+
+    def progressed(self, message: CallProgress) -> None:
+        dialog = self._stop_dialog()
+        if dialog is not None:
+            dialog.progress(message.text)
+
+    def ended(self, message: CallEnded) -> None:
+        """Say what came of a call: in the dialog that waits for it, else as a notice."""
+        dialog = self._stop_dialog() if message.what == self.calls.busy else None
+        if message.what == self.calls.busy:
+            self.calls.ended()
+        if dialog is not None:
+            dialog.finish(message.result, message.error)
+        elif message.error is not None:
+            self._app.push_screen(NoticeScreen([Paragraph(message.what, "title"), *error_paragraphs(message.error)]))
+        else:
+            self._app.say(message.result or f"{message.what}: done")
+
+    def _begin(self, what: str, call: Call) -> bool:
+        begun = self.calls.start(what, call)
+        if begun:
+            self._app.renew()
+        else:
+            self._app.say(f"wait until this is done: {self.calls.busy}", severity="warning")
+        return begun
+
+    def _stop_dialog(self) -> StopScreen | None:
+        screen = self._app.screen
+        return screen if isinstance(screen, StopScreen) and screen.under_way else None
+
+    def _money(self, usd: float | None, seconds: float | None) -> list[Paragraph]:
+        time = f", about {formatting.duration(seconds)}" if seconds is not None else ""
+        cost = f"about {formatting.money(usd)}" if usd is not None else "not known"
+        budget = self._app.view.budget
+        paragraphs = [Paragraph(f"forecast: {cost}{time}")]
+        if budget is not None:
+            over = usd is not None and usd > budget.left_usd
+            paragraphs.append(
+                Paragraph(
+                    f"budget: {formatting.money(budget.left_usd)} of {formatting.money(budget.limit_usd)} left"
+                    + (" – this goes over it" if over else ""),
+                    "warn" if over else "dim",
+                )
+            )
+        return paragraphs
+
+
+def _change_paragraphs(action: NextAction) -> list[Paragraph]:
+    if not action.changes:
+        return []
+    lines = [Paragraph("")]
+    for name, (before, after) in action.changes.items():
+        why = action.why.get(name)
+        old, new = formatting.parameter_value(before, 40), formatting.parameter_value(after, 40)
+        lines.append(Paragraph(f"{name}: {old} → {new}" + (f", {why}" if why else ""), verbatim=True))
+    return lines
+
+
+def _told(action: NextAction) -> str:
+    return f"{action.kind}: {action.run} was started" if action.run else f"{action.kind} was done"
+
+
+def _whole_cost(run: RunSnapshot) -> float | None:
+    """What all of a run costs at the price per kept pair that it has had; None when it kept none."""
+    return run.cost_usd / run.counts.kept * run.counts.target if run.counts.kept else None

@@ -1,0 +1,169 @@
+"""Gate, budget and run side by side: is it fine, what does it cost, how far is it."""
+
+from __future__ import annotations
+
+from engine.snapshot import RunSnapshot
+from tui import formatting
+from tui.cells import Cell, Line, Role, cut, gap, rule, spread, width_of, wrap
+from tui.panels.states import VERDICTS, process_look
+from tui.view import View
+
+GAP = 2
+BAR_ROWS = 4
+LEAST_FOR_THREE = 76
+
+
+def fact_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
+    """Three panels of `rows` lines under their titles; where it is narrow the run's gives way (its stage says most)."""
+    if width < LEAST_FOR_THREE:
+        gate = width - GAP - 26
+        return beside([(gate_lines(view, gate, rows), gate), (budget_lines(view, 26, rows), 26)], rows + 1)
+    room = width - 2 * GAP
+    budget = 26 if width < 110 else 36
+    run = min(max(24, room * 2 // 7), 44)
+    gate = room - budget - run
+    panels = [
+        (gate_lines(view, gate, rows), gate),
+        (budget_lines(view, budget, rows), budget),
+        (run_lines(view, run, rows), run),
+    ]
+    return beside(panels, rows + 1)
+
+
+def beside(panels: list[tuple[tuple[Line, ...], int]], height: int) -> tuple[Line, ...]:
+    """Panels next to each other, each cut and padded to its width."""
+    lines: list[Line] = []
+    for y in range(height):
+        cells: list[Cell] = []
+        for number, (panel, width) in enumerate(panels):
+            if number:
+                cells.append(gap(GAP))
+            line = cut(panel[y], width) if y < len(panel) else ()
+            cells += [*line, gap(width - width_of(line))]
+        lines.append(tuple(cells))
+    return tuple(lines)
+
+
+def gate_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
+    """The verdict on the selected run in a word, and what it rests on."""
+    run = view.selected
+    if run is None:
+        return (rule([Cell("Gate", "strong")], width), (Cell(" nothing to judge yet", "dim"),))
+    sign, word, role = VERDICTS[run.gate.verdict]
+    title = [Cell("Gate ", "strong"), Cell(f"{sign} {word.upper()}", role)]
+    lines: list[Line] = [_lights(run)] if rows >= BAR_ROWS else []
+    sentence = run.gate.sentence.removeprefix(f"{word}: ")
+    lines += [(Cell(f" {row}"),) for row in wrap(sentence, width - 1, rows - len(lines))]
+    return (rule(title, width), *lines)
+
+
+def _lights(run: RunSnapshot) -> Line:
+    """How many checks stand where."""
+    cells: list[Cell] = []
+    for verdict, (sign, _, role) in VERDICTS.items():
+        number = sum(check.verdict == verdict for check in run.gate.checks)
+        cells.append(Cell(f" {sign} {number} ", role if number else "dim"))
+    return (*cells, Cell(f" of {len(run.gate.checks)}", "dim"))
+
+
+def budget_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
+    """Spent of the limit, rate, committed, left, and what the next action is expected to cost."""
+    budget = view.budget
+    if budget is None:
+        return (rule([Cell("Budget", "strong")], width), (Cell(" not known", "dim"),))
+    over = budget.left_usd < 0
+    title = [Cell("Budget", "strong")]
+    if over or budget.warning:
+        used = (budget.spent_usd + budget.committed_usd) / budget.limit_usd if budget.limit_usd else 1.0
+        title.append(Cell(" ⚠ over the limit" if over else f" ⚠ {used * 100:.0f} % used", "bad" if over else "warn"))
+    upcoming = view.next.cost_usd if view.next and view.next.argv else None
+    going = budget.rate_usd_per_hour > 0
+    lines = [
+        spread(
+            [
+                Cell(f" {formatting.money(budget.spent_usd)}", "strong"),
+                Cell(f" of {formatting.money(budget.limit_usd).removesuffix('.00')}", "dim"),
+            ],
+            [Cell(f"{formatting.money(budget.rate_usd_per_hour)}/h", "text" if going else "dim")],
+            width,
+        ),
+        spread(
+            [Cell(" left ", "dim"), Cell(formatting.money(budget.left_usd), "bad" if over else "text")],
+            [Cell("next ≈ " if width >= 30 else "next ", "dim"), Cell(formatting.money(upcoming))]
+            if upcoming is not None
+            else [],
+            width,
+        ),
+        spread(
+            [Cell(" committed ", "dim"), Cell(formatting.money(budget.committed_usd))],
+            [Cell(f"{budget.device_hours:.2f} h", "dim")] if width >= 26 else [],
+            width,
+        ),
+    ]
+    if rows >= BAR_ROWS and budget.limit_usd > 0:
+        used = (budget.spent_usd + budget.committed_usd) / budget.limit_usd
+        lines.insert(0, bar(used, width, "warn" if budget.warning else "dim"))
+    return (rule(title, width), *lines[:rows])
+
+
+def run_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
+    """How far the selected run is, how fast, at what cost, and what there is to say about it."""
+    run = view.selected
+    if run is None:
+        return (rule([Cell("Run", "strong")], width), (Cell(" none yet", "dim"),))
+    sign, word, role = process_look(run)
+    title = [Cell(f"{formatting.run_label(run.name, width - 18)} ", "strong"), Cell(f"{sign} {word}", role)]
+    kept = [
+        Cell(f" {formatting.count(run.counts.kept)}", "strong"),
+        Cell(f" of {formatting.count(run.counts.target)} kept", "dim"),
+    ]
+    left = formatting.remaining(run)
+    seconds = formatting.elapsed(run, view.now)
+    if run.live:
+        time = [Cell(f" {formatting.duration(left)}"), Cell(" left", "dim")] if left is not None else []
+        time = time or [Cell(" no rate yet", "dim")]
+    else:
+        time = [Cell(" took ", "dim"), Cell(formatting.duration(seconds))]
+    speed = formatting.per_second(run.examples_per_second)
+    lines = [
+        spread(kept, [Cell(speed)] if speed else [], width - 1),
+        spread(time, [Cell(formatting.money(run.cost_usd))], width - 1),
+    ]
+    if rows >= BAR_ROWS and run.counts.target:
+        lines.insert(0, bar(run.counts.kept / run.counts.target, width - 1, "accent" if run.live else "dim"))
+    lines += _remarks(run, width, rows - len(lines))
+    return (rule(title, width), *lines[:rows])
+
+
+def _remarks(run: RunSnapshot, width: int, rows: int) -> list[Line]:
+    """Warnings first, then the reason of its state, then what the process is doing."""
+    remarks: list[Line] = []
+    orphaned = ("its keeper is gone: restart or stop takes over",) if run.live and run.keeper_alive is False else ()
+    for warning in (*orphaned, *run.warnings):
+        remarks += [(Cell(f" {row}", "warn"),) for row in wrap(f"⚠ {warning}", width - 1, 2)]
+    if run.reason and not run.live:
+        remarks += [(Cell(f" {row}", "dim"),) for row in wrap(run.reason, width - 1, max(1, rows - len(remarks)))]
+    doing = [
+        part
+        for part in (
+            run.phase if run.live else None,
+            f"attempt {run.attempt}" if run.attempt > 1 or not run.live else None,
+            f"pid {run.pid}" if run.live and run.pid else None,
+            run.reason if run.live and run.reason else None,
+        )
+        if part
+    ]
+    if doing:
+        remarks.append((Cell(f" {' · '.join(doing)}", "dim"),))
+    return remarks[: max(0, rows)]
+
+
+def bar(share: float, width: int, role: Role) -> Line:
+    """A line that is filled to `share` of one."""
+    room = max(1, width - 1)
+    filled = min(room, max(0, round(min(1.0, share) * room)))
+    return (
+        Cell(" "),
+        Cell("━" * filled, role),
+        Cell("─" * (room - filled), "rule"),
+    )

@@ -1,0 +1,68 @@
+"""Second line: the stages of the campaign, done, running and pending, in the order they happened."""
+
+from __future__ import annotations
+
+from engine.snapshot import RunSnapshot
+from tui import formatting
+from tui.cells import Cell, Line, cut, width_of
+from tui.panels.states import stage_look
+from tui.view import View
+
+
+def stage_lines(view: View, width: int) -> tuple[Line, ...]:
+    if view.current is None:
+        return ((),)
+    runs = view.runs
+    for detailed in range(len(runs), 0, -1):
+        line = _stages(view, detailed, 0)
+        if width_of(line) <= width:
+            return (line,)
+    for left_out in range(max(0, len(runs) - 1)):
+        line = _stages(view, 1, left_out)
+        if width_of(line) <= width:
+            return (line,)
+    return (cut(_stages(view, 1, max(0, len(runs) - 2)), width),)
+
+
+def _stages(view: View, detailed: int, left_out: int) -> Line:
+    """The last `detailed` runs with words, the others with their sign only; `left_out` of those after the first
+    give way to an ellipsis."""
+    runs = view.runs
+    groups: list[list[Cell]] = []
+    for number, run in enumerate(runs):
+        if 0 < number <= left_out:
+            if number == 1:
+                groups.append([Cell("…", "dim")])
+            continue
+        groups.append(_stage(view, run, in_words=number >= len(runs) - detailed))
+    groups.extend(_pending(view))
+    cells: list[Cell] = [Cell(" ")]
+    for number, group in enumerate(groups):
+        if number:
+            cells.append(Cell(" ▸ ", "rule"))
+        cells.extend(group)
+    return tuple(cells)
+
+
+def _stage(view: View, run: RunSnapshot, *, in_words: bool) -> list[Cell]:
+    sign, word, role = stage_look(run)
+    selected = view.selected is not None and view.selected.name == run.name
+    cells = [Cell(run.name, "strong" if selected else "text", underline=selected and len(view.runs) > 1)]
+    cells.append(Cell(f" {sign} {word}" if in_words else f" {sign}", role))
+    if run.live and in_words:
+        seconds = formatting.elapsed(run, view.now)
+        if seconds is not None:
+            cells.append(Cell(f" {formatting.duration(seconds)}", role))
+    return cells
+
+
+def _pending(view: View) -> list[list[Cell]]:
+    names = {run.name for run in view.runs}
+    pending: list[list[Cell]] = []
+    upcoming = view.next
+    if upcoming and upcoming.run and upcoming.run not in names and upcoming.kind in ("launch", "iterate", "scale"):
+        names.add(upcoming.run)
+        pending.append([Cell(upcoming.run, "text"), Cell(" ○ next", "accent")])
+    if view.current and view.current.campaign and not any(name.startswith("scale") for name in names):
+        pending.append([Cell("scale", "dim"), Cell(" ○ pending", "dim")])
+    return pending

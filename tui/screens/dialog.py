@@ -1,0 +1,127 @@
+"""What all dialogs share: a box of lines, and choices of which the harmless one is chosen first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Generic, TypeVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+
+from tui.cells import Cell, Line, Role, clean, wrap
+from tui.widgets.cell_lines import ActionClicked, CellLines
+
+Result = TypeVar("Result")
+PADDING = 7
+"""Border, padding and scroll bar beside a dialog's text."""
+FRAME_ROWS = 7
+"""Rows of a dialog that are not its text: border, padding, choices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Text of a dialog, wrapped to its width. A `verbatim` one keeps its indentation of two."""
+
+    text: str
+    role: Role = "text"
+    verbatim: bool = False
+
+
+class Dialog(ModalScreen[Result], Generic[Result]):
+    """A box over the screen. Subclasses say what stands in it."""
+
+    WIDEST: ClassVar[int] = 84
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss_dialog", show=False),
+        Binding("pageup", "scroll_text(-8)", show=False),
+        Binding("pagedown", "scroll_text(8)", show=False),
+    ]
+
+    def __init__(self, paragraphs: list[Paragraph]) -> None:
+        super().__init__()
+        self._paragraphs = paragraphs
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="box"):
+            with VerticalScroll(id="body", can_focus=False):
+                yield CellLines(id="text")
+            yield from self.compose_more()
+
+    def compose_more(self) -> ComposeResult:
+        """What stands under the text."""
+        yield CellLines(id="choices")
+
+    def on_mount(self) -> None:
+        self.redraw()
+
+    def on_resize(self, _: events.Resize) -> None:
+        self.redraw()
+
+    @property
+    def inner_width(self) -> int:
+        """Cells between the box's borders."""
+        return max(10, min(self.WIDEST, self.app.size.width * 9 // 10) - PADDING)
+
+    def redraw(self) -> None:
+        self.query_one("#body").styles.max_height = max(3, self.app.size.height - FRAME_ROWS)
+        self.query_one("#text", CellLines).show(self.text_lines(self.inner_width))
+
+    def text_lines(self, width: int) -> tuple[Line, ...]:
+        lines: list[Line] = []
+        for paragraph in self._paragraphs:
+            indent = "  " if paragraph.verbatim else ""
+            for part in paragraph.text.splitlines() or [""]:
+                rows = wrap(part, width - len(indent)) or [""]
+                lines += [(Cell(f"{indent}{row}", paragraph.role),) for row in rows]
+        return tuple(lines)
+
+    def set_paragraphs(self, paragraphs: list[Paragraph]) -> None:
+        self._paragraphs = paragraphs
+        self.redraw()
+
+    @property
+    def text(self) -> str:
+        """All that the dialog says, as plain text."""
+        return "\n".join(widget.text for widget in self.query(CellLines))
+
+    def action_scroll_text(self, lines: int) -> None:
+        """Text that is longer than the window can be scrolled."""
+        self.query_one("#body").scroll_relative(y=lines, animate=False)
+
+    def action_dismiss_dialog(self) -> None:
+        self.dismiss(None)
+
+    def on_action_clicked(self, message: ActionClicked) -> None:
+        message.stop()
+        self.choose(message.action)
+
+    def choose(self, choice: str) -> None:
+        """A choice was clicked."""
+        if choice == "close":
+            self.action_dismiss_dialog()
+
+
+def choice_line(choices: list[tuple[str, str]], chosen: int) -> Line:
+    """`(id, label)` as a line of buttons; the chosen one stands in brackets, too, for terminals without colours."""
+    cells: list[Cell] = []
+    for number, (name, label) in enumerate(choices):
+        text = f"▸ {clean(label)} ◂" if number == chosen else f"  {clean(label)}  "
+        cells += [Cell(text, "accent" if number == chosen else "text", tint=True, action=name), Cell("  ")]
+    return tuple(cells)
+
+
+class NoticeScreen(Dialog[None]):
+    """Says something that has to be read: enter or escape closes it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,q,escape,space,question_mark", "dismiss_dialog", show=False),
+        Binding("up,k", "scroll_text(-1)", show=False),
+        Binding("down,j", "scroll_text(1)", show=False),
+    ]
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.query_one("#choices", CellLines).show((choice_line([("close", "close")], 0),))

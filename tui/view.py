@@ -1,0 +1,68 @@
+"""What the dashboard shows at one moment, as one immutable value: a snapshot and what the person looks at in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.budget.money import Budget
+from engine.policy.actions import NextAction
+from engine.snapshot import CampaignSnapshot, RunSnapshot, Snapshot
+
+STALE_AFTER_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """`snapshot` is None until the first one arrives. `run` is the selected run's name, None to follow the live or
+    newest one. `now` is unix time; `stale_s` the snapshot's age once it is too old to pass for the present;
+    `problem` why it could not be renewed; `busy` what a call to the service is doing."""
+
+    snapshot: Snapshot | None = None
+    campaign: str | None = None
+    run: str | None = None
+    now: float = 0.0
+    stale_s: float | None = None
+    problem: str = ""
+    busy: str = ""
+
+    @property
+    def current(self) -> CampaignSnapshot | None:
+        """The campaign in sight: the named one, or the only one there is."""
+        if self.snapshot is None:
+            return None
+        if self.campaign is not None:
+            return self.snapshot.campaign(self.campaign)
+        return self.snapshot.campaigns[0] if len(self.snapshot.campaigns) == 1 else None
+
+    @property
+    def runs(self) -> tuple[RunSnapshot, ...]:
+        return self.current.runs if self.current else ()
+
+    @property
+    def selected(self) -> RunSnapshot | None:
+        """The run that actions apply to: the chosen one, else the live one, else the newest."""
+        current = self.current
+        if current is None or not current.runs:
+            return None
+        chosen = current.run(self.run) if self.run is not None else None
+        return chosen or current.live_run or current.runs[-1]
+
+    @property
+    def next(self) -> NextAction | None:
+        return self.current.next if self.current else None
+
+    @property
+    def budget(self) -> Budget | None:
+        return self.current.budget if self.current else None
+
+    def neighbour(self, step: int) -> str | None:
+        """Name of the run `step` columns to the right of the selected one, kept within the ends."""
+        names = [run.name for run in self.runs]
+        if self.selected is None:
+            return None
+        place = names.index(self.selected.name) + step
+        return names[min(max(place, 0), len(names) - 1)]
+
+
+Refusal = Callable[[View], str | None]

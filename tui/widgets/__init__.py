@@ -1,0 +1,1 @@
+"""The few Textual widgets that everything is shown with."""

@@ -1,0 +1,132 @@
+"""A whole log of any size: the window reads the lines it shows by byte offset, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual import events
+
+from tui.cells import Cell, Line
+from tui.logfile import LogFile, LogLine
+from tui.panels.log_tail import level_role
+from tui.widgets.cell_lines import CellLines
+
+INTERVAL_S = 0.5
+SIDE_STEP = 20
+WHEEL_LINES = 3
+
+
+class LogView(CellLines):
+    """Follows the end of the file, or stands still at a line and counts what arrives meanwhile."""
+
+    DEFAULT_CSS = "LogView { height: 1fr; }"
+
+    def __init__(self, path: Path, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._file = LogFile(path)
+        self._rows: list[LogLine] = []
+        self._top = 0
+        self._left = 0
+        self._octets: int | None = None
+        self.following = True
+        self.new_lines = 0
+
+    @property
+    def bytes_in_file(self) -> int | None:
+        """Octets in the file when it was last looked at; None when there is none."""
+        return self._octets
+
+    @property
+    def position(self) -> float:
+        """Where the lowest line in sight ends, as a share of the file."""
+        return min(1.0, self._rows[-1].end / self._octets) if self._rows and self._octets else 1.0
+
+    def on_mount(self) -> None:
+        self.set_interval(INTERVAL_S, self.look)
+
+    def on_resize(self) -> None:
+        super().on_resize()
+        self._load()
+
+    def look(self) -> None:
+        """Notice what was written since, or that the file was cut short."""
+        before, now = self._octets, self._file.size()
+        if now == before:
+            return
+        self._octets = now
+        if not self.following and before is not None and now is not None and now > before:
+            self.new_lines += self._file.newlines(before, now)
+            if len(self._rows) < self.size.height:
+                self._load()
+            return
+        if now is None or now < self._top:
+            self.following = True
+        self._load()
+
+    def follow(self) -> None:
+        """To the end, and stay there."""
+        self.following = True
+        self._load()
+
+    def pause(self) -> None:
+        self.following = False
+        self.new_lines = 0
+
+    def to_start(self) -> None:
+        self.pause()
+        self._top = 0
+        self._load()
+
+    def move(self, lines: int) -> None:
+        """Scroll by lines, down when positive; reaching the end follows again."""
+        if lines < 0:
+            if self.following:
+                self.pause()
+            earlier = self._file.preceding(self._top, -lines)
+            if earlier:
+                self._top = earlier[0].start
+            self._load()
+        elif not self.following:
+            height = self.size.height
+            ahead = self._file.following(self._top, height + lines)
+            if len(ahead) < height + lines:
+                self.follow()
+                return
+            self._top = ahead[lines].start
+            self._load()
+
+    def page(self, pages: int) -> None:
+        self.move(pages * max(1, self.size.height - 1))
+
+    def sideways(self, steps: int) -> None:
+        self._left = max(0, self._left + steps * SIDE_STEP)
+        self._draw()
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.move(-WHEEL_LINES)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.move(WHEEL_LINES)
+
+    def _load(self) -> None:
+        height = self.size.height
+        if height <= 0:
+            return
+        self._octets = self._file.size()
+        if self.following:
+            self.new_lines = 0
+            self._rows = self._file.last(height)
+            self._top = self._rows[0].start if self._rows else 0
+        else:
+            self._rows = self._file.following(self._top, height)
+        self._draw()
+
+    def _draw(self) -> None:
+        height = self.size.height
+        lines: list[Line] = [(Cell(" "), Cell(row.text[self._left :], level_role(row.text))) for row in self._rows]
+        if not lines:
+            empty = "there is no such file yet" if self._octets is None else "nothing has been written yet"
+            lines = [(Cell(f" {empty}", "dim"),)]
+        self.show((*lines[:height], *((),) * (height - len(lines))))
