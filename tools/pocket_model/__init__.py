@@ -1,0 +1,1 @@
+"""Grammar, training and measurement of the pocket model, a small real base model for demonstrations and tests."""
