@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from engine import __version__
-from engine.console import CommandEnd, complain, consent, forecast_text, note, say, say_json
+from engine.console import CommandEnd, complain, consent, forecast_text, make_streams_safe, note, say, say_json
 from engine.errors import (
     EXIT_DONE,
     EXIT_GATE_FAIL,
@@ -34,6 +34,7 @@ OpenDashboard = Callable[[Path, str | None], int]
 USAGE_ERROR: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 """Base of the errors that the argument parser raises; typer carries that parser inside, without a public name."""
 
+MOST = 10**9
 GATE_EXIT = {"pass": EXIT_DONE, "fail": EXIT_GATE_FAIL, "undecided": EXIT_GATE_UNDECIDED}
 
 app = typer.Typer(
@@ -55,6 +56,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="do not ask")]
 def run(argv: Sequence[str], open_dashboard: OpenDashboard | None = None) -> int:
     """Run one command; returns its exit code. `open_dashboard` opens the screen, for the commands that end in it."""
     command = typer.main.get_command(app)
+    make_streams_safe()
     try:
         command.main(list(argv), prog_name="pilothouse", standalone_mode=False, obj=open_dashboard)
     except CommandEnd as end:
@@ -65,7 +67,7 @@ def run(argv: Sequence[str], open_dashboard: OpenDashboard | None = None) -> int
     except typer.Exit as end:
         return end.exit_code
     except USAGE_ERROR as error:
-        named = [argv[0]] if argv and not argv[0].startswith("-") else []
+        named = [argv[0]] if argv and argv[0] in getattr(command, "commands", ()) else []
         complain(f"{_usage_message(error)}\n  to do: see `{' '.join(['pilothouse', *named, '--help'])}`")
         return EXIT_USAGE
     except (KeyboardInterrupt, typer.Abort):
@@ -86,8 +88,8 @@ def _usage_message(error: Exception) -> str:
     return str(error.format_message()) if hasattr(error, "format_message") else str(error)
 
 
-def _service() -> Service:
-    return Service(Path.cwd())
+def _service(*, tend: bool = False) -> Service:
+    return Service(Path.cwd(), tend=tend)
 
 
 # --- starting and stopping ----------------------------------------------------------------------------------------
@@ -103,7 +105,7 @@ def demo(
     from engine.demo import CAMPAIGN, set_up
     from engine.report.tables import comparison_rows, text_table
 
-    service = Service(set_up(folder).root)
+    service = Service(set_up(folder).root, tend=True)
     picture = service.look(CAMPAIGN)
     if not picture.runs:
         service.launch(CAMPAIGN)
@@ -137,7 +139,7 @@ def launch(
     yes: Yes = False,
 ) -> None:
     """Start a run, detached, and print its id."""
-    service = _service()
+    service = _service(tend=True)
     plan = service.plan_launch(campaign, name, assignments or [])
     forecast = forecast_text(plan.forecast.cost_usd, plan.forecast.duration_s)
     consent(f"launch {campaign}/{plan.run} for {plan.target.examples} examples, {forecast}?", yes=yes)
@@ -174,7 +176,7 @@ def restart(
 @app.command()
 def extend(
     run_id: RunArgument,
-    examples: Annotated[int, typer.Option("--examples", min=1, help="the new target of kept pairs")],
+    examples: Annotated[int, typer.Option("--examples", min=1, max=MOST, help="the new target of kept pairs")],
     yes: Annotated[bool, typer.Option("--yes", "-y", hidden=True)] = False,
 ) -> None:
     """The same parameters, more samples: raise the target of an ended run and go on in it."""
@@ -223,9 +225,9 @@ def status(
     from engine.report.tables import status_text
 
     service = _service()
-    if campaign is not None:
-        service.workspace.campaign_file(campaign)
     snapshot = service.poll(only=campaign)
+    if campaign is not None and not snapshot.campaigns:
+        service.workspace.campaign_file(campaign)  # says that there is none, and which there are
     if as_json:
         say_json(snapshot.to_json())
     else:
@@ -235,7 +237,7 @@ def status(
 @app.command()
 def watch(run_id: RunArgument) -> None:
     """Plain lines as things happen, until the run ends (exit 5 if it failed)."""
-    wait_for(_service(), run_id, quietly=False)
+    wait_for(_service(tend=True), run_id, quietly=False)
 
 
 @app.command()
@@ -244,7 +246,7 @@ def logs(
     following: Annotated[
         bool, typer.Option("--follow", "-f", help="go on as the log grows, until the run ends")
     ] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="how many lines from the end")] = 40,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=MOST, help="how many lines from the end")] = 40,
     grep: Annotated[str | None, typer.Option("--grep", metavar="RE", help="only lines that match")] = None,
 ) -> None:
     """The run's log, sanitised. With --grep, the lines among the last N that match."""

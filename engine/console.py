@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any
 
@@ -19,6 +20,16 @@ class CommandEnd(Exception):
     def __init__(self, code: int) -> None:
         super().__init__(code)
         self.code = code
+
+
+def make_streams_safe() -> None:
+    """Printing must never break a command: a closed stream swallows, a narrow encoding shows `?` for what it lacks."""
+    for name in ("stdin", "stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
 
 
 def _clean(text: str) -> str:
@@ -43,7 +54,7 @@ def complain(text: str) -> None:
 
 def say_json(value: Any) -> None:
     """Print JSON to stdout, in ASCII: escapes in it are text."""
-    typer.echo(json.dumps(value, indent=1, ensure_ascii=True))
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=True, allow_nan=False))
 
 
 def consent(question: str, *, yes: bool) -> None:

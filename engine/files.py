@@ -225,6 +225,13 @@ class Workspace:
             raise NotFoundError(f"there is no run {run_id!r}", where=str(files.folder), remedy=f"runs here: {known}")
         return files
 
+    def campaigns_with_runs(self) -> list[str]:
+        """Names of the folders under `artifacts/` that hold runs, sorted."""
+        if not self.artifacts.is_dir():
+            return []
+        folders = (entry for entry in self.artifacts.iterdir() if NAME.fullmatch(entry.name))
+        return sorted(folder.name for folder in folders if any(True for _ in self.runs_of(folder.name)))
+
     def runs_of(self, campaign: str) -> Iterator[RunFiles]:
         """Every run of `campaign` that has a spec, in no particular order."""
         folder = self.artifacts / campaign

@@ -11,15 +11,16 @@ import getpass
 import os
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.budget.forecast import Forecast, check_affordable, extension_forecast, launch_forecast
 from engine.campaign.loading import load_campaign, load_prompts
 from engine.campaign.models import Campaign, Parameters, Target
-from engine.campaign.parameters import assign
+from engine.campaign.parameters import assign, difference
 from engine.campaign.spec import RunSpec, create_spec, kind_of, withdraw_spec
-from engine.errors import ConfigurationError, NotFoundError, RefusedError
+from engine.errors import ConfigurationError, NotFoundError, PilothouseError, RefusedError
 from engine.files import RunFiles, Workspace, checked_name, make_private_folder
 from engine.policy.actions import NextAction
 from engine.policy.decide import parameters_for
@@ -64,7 +65,8 @@ class Service:
     """One workspace, the folder `root` that holds `configs/` and `artifacts/`. Not thread-safe: `poll` from one
     thread at a time, the actions from any one other (each reads the files anew)."""
 
-    def __init__(self, root: Path, *, author: str | None = None) -> None:
+    def __init__(self, root: Path, *, author: str | None = None, tend: bool = False) -> None:
+        self.tend = tend
         self.root = root.absolute()
         self.workspace = Workspace(self.root)
         self.author = author or author_name()
@@ -73,16 +75,41 @@ class Service:
     # --- looking ---------------------------------------------------------------------------------------------
 
     def poll(self, only: str | None = None) -> Snapshot:
-        """The picture now, of one campaign with `only`; reads just what was appended since the last call."""
-        return self._replay.refresh(only)
+        """The picture now, of one campaign with `only`; reads just what was appended since the last call.
+
+        A service that was made to `tend` gives a run whose keeper died a new one, which adopts it.
+        """
+        snapshot = self._replay.refresh(only)
+        if self.tend:
+            for campaign in snapshot.campaigns:
+                self._adopt(self._replay, campaign.name)
+        return snapshot
+
+    def _adopt(self, replay: WorkspaceReplay, campaign: str) -> bool:
+        """Start a keeper for each run of `campaign` whose generator goes on without one; whether there was any."""
+        orphans = replay.orphans(campaign)
+        if orphans:
+            from engine.supervise.launch import start_attempt
+        for files, attempt in orphans:
+            # Refused: somebody else adopts it in this same moment. Failed: the next look tries again, and shows it.
+            with suppress(PilothouseError):
+                start_attempt(files, attempt=attempt, author=self.author, adopt=True)
+        return bool(orphans)
 
     def look(self, campaign: str) -> CampaignSnapshot:
         """One campaign's picture, freshly read; `NotFoundError` or `ConfigurationError` as its file is."""
         return self._view(campaign).picture
 
     def look_at_run(self, run_id: str) -> RunSnapshot:
-        """One run's picture, freshly read; `NotFoundError` when there is no such run."""
-        return self._run_view(run_id)[1]
+        """One run's picture, freshly read, whatever became of its campaign's file; `NotFoundError` for no such run."""
+        files = self.workspace.existing_run(run_id)
+        campaign, name = self.workspace.split_run_id(run_id)
+        picture = WorkspaceReplay(self.workspace).refresh(campaign).campaign(campaign)
+        run = picture.run(name) if picture else None
+        if run is None:
+            why = "; ".join(picture.warnings) if picture else ""
+            raise NotFoundError(f"the run {run_id!r} cannot be read", where=str(files.folder), remedy=why or "mend it")
+        return run
 
     def campaign_names(self) -> list[str]:
         return [path.stem for path in self.workspace.campaign_files()]
@@ -92,6 +119,8 @@ class Service:
         config = load_campaign(path)
         replay = WorkspaceReplay(self.workspace)
         picture = replay.refresh(campaign).campaign(campaign)
+        if self._adopt(replay, campaign):
+            picture = replay.refresh(campaign).campaign(campaign)
         if picture is None:
             raise NotFoundError(f"there is no campaign {campaign!r}", where=str(path), remedy="check the name")
         return View(path, config, picture, replay.history(campaign))
@@ -129,9 +158,17 @@ class Service:
         target = view.config.target
         if kind_of(name) == "scale":
             target = Target(examples=view.config.scale.examples, max_candidates=view.config.scale.max_candidates)
+        chosen = assign(parameters, assignments)
+        if kind_of(name) == "scale" and set(difference(parameters, chosen)) - {"seed"}:
+            raise RefusedError(
+                f"scaling {name} with other parameters than those of {parent} is refused: no passing run stands "
+                "behind them",
+                where=" ".join(assignments),
+                remedy="launch an iteration with them first; scale may set the seed alone",
+            )
         forecast = launch_forecast(view.config, view.past, examples=target.examples)
         self._afford(view, forecast.cost_usd, f"launching {view.config.name}/{name}")
-        return LaunchPlan(name, assign(parameters, assignments), parent, target, forecast)
+        return LaunchPlan(name, chosen, parent, target, forecast)
 
     def _start(self, view: View, plan: LaunchPlan) -> str:
         from engine.generate.models import check_model
@@ -285,4 +322,4 @@ def _due_run(picture: CampaignSnapshot) -> str:
 
 def _metered_left(view: View) -> float | None:
     budget = view.picture.budget
-    return max(0.0, budget.limit_usd - budget.spent_usd) if budget else None
+    return max(0.0, budget.left_usd) if budget else None

@@ -34,7 +34,7 @@ def open_dashboard(root: Path, campaign: str | None = None) -> int:
     from engine.service import Service
     from tui.app import PilothouseApp
 
-    app = PilothouseApp(Service(root), campaign)
+    app = PilothouseApp(Service(root, tend=True), campaign)
     result = app.run()
     app.settle()
     if app.crash is not None:

@@ -41,6 +41,8 @@ class Meter:
         self._closed: list[DeviceInterval] = []
         self._span_began = 0.0
         self._closed_active_s = 0.0
+        self._last_of: dict[int, Heartbeat] = {}
+        self._unwatched: dict[int, float] = {}
 
     def add(self, beat: Heartbeat) -> None:
         """Take in the next heartbeat; one that goes back in time within its attempt is passed over."""
@@ -55,7 +57,12 @@ class Meter:
             self._span_began = beat.monotonic
         for device in beat.devices:
             self._began.setdefault(device, beat.monotonic)
-        self._last = beat
+        self._last = self._last_of[beat.attempt] = beat
+
+    def add_unwatched(self, attempt: int, seconds: float) -> None:
+        """The generator of `attempt` went on for `seconds` after its keeper's last heartbeat, and nobody took over."""
+        if attempt in self._last_of and seconds > 0:
+            self._unwatched[attempt] = seconds
 
     def _close(self, device: str, boot_id: str, end_s: float) -> None:
         start_s = self._began.pop(device)
@@ -76,7 +83,13 @@ class Meter:
             return ()
         boot_id, now = self._last.boot_id, self._last.monotonic
         going = (DeviceInterval(boot_id, device, began, now) for device, began in self._began.items() if now > began)
-        return (*self._closed, *going)
+        after = (
+            DeviceInterval(beat.boot_id, device, beat.monotonic, beat.monotonic + self._unwatched[attempt])
+            for attempt, beat in self._last_of.items()
+            if attempt in self._unwatched
+            for device in beat.devices
+        )
+        return (*self._closed, *going, *after)
 
     @property
     def devices(self) -> tuple[tuple[str, str], ...]:
@@ -90,9 +103,9 @@ class Meter:
 
     @property
     def active_s(self) -> float:
-        """Seconds from first to last heartbeat, summed over attempts."""
+        """Seconds from first to last heartbeat, and what went on unwatched after it, summed over attempts."""
         open_s = self._last.monotonic - self._span_began if self._last else 0.0
-        return self._closed_active_s + open_s
+        return self._closed_active_s + open_s + sum(self._unwatched.values())
 
 
 def intervals(heartbeats: Iterable[Heartbeat]) -> tuple[DeviceInterval, ...]:

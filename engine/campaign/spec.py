@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from typing import Literal
@@ -80,9 +81,36 @@ class RunSpec(Strict):
     imported: ForeignFigures | None = None
 
     @property
+    def recipe(self) -> str:
+        """See `recipe_of`."""
+        return recipe_of(
+            model=self.model,
+            generator=self.generator,
+            prompts=self.prompts,
+            pipeline=self.pipeline,
+            qc=self.qc,
+            gate=self.gate,
+        )
+
+    @property
     def id(self) -> str:
         """`campaign/run`."""
         return f"{self.campaign}/{self.run}"
+
+
+def recipe_of(
+    *,
+    model: ModelConfig,
+    generator: GeneratorConfig,
+    prompts: Prompts | None,
+    pipeline: Pipeline,
+    qc: QcConfig,
+    gate: GateConfig,
+) -> str:
+    """Everything beside the parameters that decides what is generated and how it is judged, as one comparable text."""
+    hashes = {name: text.sha256 for name, text in prompts} if prompts is not None else {}
+    parts = [part.model_dump(mode="json") for part in (model, generator, pipeline, qc, gate)]
+    return json.dumps([*parts, hashes], sort_keys=True)
 
 
 def create_spec(files: RunFiles, spec: RunSpec) -> None:

@@ -79,7 +79,7 @@ class Heartbeat(Event):
 
     event: Literal["heartbeat"] = "heartbeat"
     boot_id: str
-    monotonic: float
+    monotonic: Annotated[float, Field(allow_inf_nan=False)]
     devices: list[str]
     rss_bytes: int = 0
 

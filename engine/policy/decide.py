@@ -85,18 +85,21 @@ def _after_scale(campaign: Campaign, scale: PastRun) -> NextAction:
 
 
 def _after_trial(campaign: Campaign, runs: Sequence[PastRun], last: PastRun) -> NextAction:
-    interrupted = last.state in ("stopped", "failed", "lost")
-    if interrupted and not (last.state == "stopped" and last.gate.verdict == "pass"):
+    if last.state in ("failed", "lost") or (last.state == "stopped" and _could_still_be_decided(last)):
         return _interrupted(campaign, last)
     if last.gate.verdict == "pass" and passing(runs) is last:
         return _scale(campaign, runs, last)
     if last.gate.verdict == "pass":
-        return _iterate(
-            campaign, runs, f"{last.name} passes, but its parameters are not known: scale needs a run's own"
-        )
+        lacking = "its parameters are not known" if not last.parameters_known else "what it ran has changed since"
+        return _iterate(campaign, runs, f"{last.name} passes, but {lacking}: scale needs a run that stands behind it")
     if last.gate.verdict == "fail":
         return _after_fail(campaign, runs, last)
     return _after_undecided(campaign, runs, last)
+
+
+def _could_still_be_decided(run: PastRun) -> bool:
+    """Whether going on with a stopped run could change what its gate says: neither proven nor out of reach."""
+    return run.gate.verdict == "undecided" and run.gate.reachable
 
 
 def _interrupted(campaign: Campaign, run: PastRun) -> NextAction:

@@ -16,7 +16,8 @@ class PastRun:
 
     `kept` of `target` pairs from `candidates` of at most `max_candidates`; `exhausted`: it ended because those were
     spent. `active_s` seconds, `cost_usd` US dollars, `startup_s` seconds from launch to generating. An imported run
-    is history but no try: it spent none of the gate's error probability.
+    is history but no try: it spent none of the gate's error probability. `recipe_stands`: model, prompts, program,
+    detectors and limits are still those of the campaign, so that what the run proved holds for the next one.
     """
 
     name: str
@@ -39,6 +40,7 @@ class PastRun:
     attempt: int = 1
     exhausted: bool = False
     parameters_known: bool = True
+    recipe_stands: bool = True
 
     @property
     def trial(self) -> bool:
@@ -57,6 +59,6 @@ def tries_spent(runs: Sequence[PastRun]) -> int:
 
 
 def passing(runs: Sequence[PastRun]) -> PastRun | None:
-    """The newest ended trial that passes, with parameters that are known."""
-    found = (run for run in reversed(trials(runs)) if run.gate.verdict == "pass" and run.parameters_known)
-    return next(found, None)
+    """The newest ended trial that passes, with parameters that are known and a recipe that still stands."""
+    proven = (run for run in reversed(trials(runs)) if run.gate.verdict == "pass")
+    return next((run for run in proven if run.parameters_known and run.recipe_stands), None)

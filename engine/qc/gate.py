@@ -107,16 +107,6 @@ def judge_figures(
     )
 
 
-def early_end_reason(verdict: GateVerdict) -> str | None:
-    """Why a running run should be ended now: proven to fail, or unable to pass any more; None to let it run.
-
-    A gate without confidence never ends a run: its comparison of a few samples proves nothing.
-    """
-    if verdict.confidence is None or (verdict.verdict != "fail" and verdict.reachable):
-        return None
-    return verdict.sentence
-
-
 def _overall(verdicts: list[Verdict], ended: bool) -> Verdict:
     if not verdicts:
         return "pass" if ended else "undecided"

@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.budget.ledger import Meter
 from engine.campaign.spec import RunSpec
 from engine.files import RunFiles
-from engine.journal.events import Heartbeat, parse_event
+from engine.journal.events import Heartbeat, RunEnded, parse_event
 from engine.journal.reader import JournalReader
 from engine.policy.history import PastRun
 from engine.qc.gate import judge, judge_figures
@@ -18,6 +18,8 @@ from engine.qc.verdicts import GateVerdict
 from engine.replay.course import Course, seconds_between
 from engine.replay.foreign import foreign_check_counts
 from engine.snapshot import LIVE_STATES, Counts, RunSnapshot, RunState
+from engine.supervise.ending import judge as judge_ending
+from engine.supervise.generator import Exit
 from engine.supervise.liveness import RunLiveness, run_liveness
 
 KEEPER_PATIENCE_S = 30.0
@@ -27,12 +29,17 @@ class RunReplay:
     """Reads what was appended to a run's journals and records; `snapshot` is a pure function of what was read.
 
     An imported run's metrics are the figures of its own summary; with `own_figures` they are ours, from its rows.
+    `damage` says why the run's own spec could not be read, where `spec` is a stand-in.
     """
 
-    def __init__(self, files: RunFiles, spec: RunSpec, *, own_figures: bool = False) -> None:
+    def __init__(self, files: RunFiles, spec: RunSpec, *, own_figures: bool = False, damage: str | None = None) -> None:
         self.files = files
         self.spec = spec
+        self.damage = damage
         self.meter = Meter()
+        self._beaten: dict[int, str] = {}
+        self._active: dict[int, str] = {}
+        self._closed: set[int] = set()
         self._own_figures = own_figures
         self._keeper = JournalReader(files.keeper_journal)
         self._course = Course()
@@ -64,22 +71,41 @@ class RunReplay:
                 self._course.apply(event)
             if isinstance(event, Heartbeat):
                 self.meter.add(event)
+                self._beaten[event.attempt] = event.time
+            elif isinstance(event, RunEnded):
+                self._closed.add(event.attempt)
         for value in self._generator.read_new():
             event = parse_event(value) if value.get("event") != "list" else None
             if event is not None:
                 self._course.apply(event)
+                self._active[event.attempt] = event.time
         attempt = self._course.attempt
         for record in self._records.read_new():
-            if self._tally.add(record) and record.get("attempt") == attempt:
+            counted, stamp, made_in = self._tally.add(record), record.get("time"), record.get("attempt")
+            if not isinstance(stamp, str) or type(made_in) is not int:
+                continue
+            self._active[made_in] = stamp
+            if counted and made_in == attempt:
                 self._kept_now += record.get("kept") is True
-                time = record.get("time")
-                self._last_record = time if isinstance(time, str) else self._last_record
+                self._last_record = stamp
+        self._meter_unwatched()
+
+    def _meter_unwatched(self) -> None:
+        """Charge what generators did after their keeper's death, where no other keeper took over."""
+        for attempt, beaten in self._beaten.items():
+            over = attempt < self._course.attempt or not self._liveness.generator_alive
+            if attempt not in self._closed and over:
+                self.meter.add_unwatched(attempt, seconds_between(beaten, self._active.get(attempt)) or 0.0)
 
     # --- what follows from it ----------------------------------------------------------------------------------
 
     @property
     def target(self) -> int:
         return self._course.target or self.spec.target.examples
+
+    @property
+    def attempt(self) -> int:
+        return self._course.attempt
 
     @property
     def max_candidates(self) -> int:
@@ -95,9 +121,12 @@ class RunReplay:
         if course.attempt == 0:
             return self._not_started()
         if alive.keeper_alive is False and not alive.ended:
+            if alive.generator_alive is False and course.outcome is not None:
+                ending = judge_ending(Exit(), own_word=course.outcome, order=None)
+                return ending.state, ending.reason
             if alive.generator_alive is False:
                 return "lost", "keeper and generator died without a word; what was generated is kept, restart goes on"
-            return "running", "its keeper died, the generator goes on; the next command adopts it"
+            return "running", "its keeper died, the generator goes on; a dashboard, `watch` or `stop` takes it over"
         if course.stopping:
             return "stopping", "asked to stop"
         if course.phase in ("generating", "saving"):
@@ -115,19 +144,25 @@ class RunReplay:
             return "queued", ""
         return "lost", "it was never started: `restart` starts it"
 
-    def _own_gate(self, *, ended: bool) -> GateVerdict:
+    @property
+    def orphaned(self) -> bool:
+        """Whether the generator goes on without a keeper: one has to be started that adopts it."""
+        alive = self._liveness
+        return alive.keeper_alive is False and alive.generator_alive is True and not alive.ended
+
+    def _own_gate(self, extend_to: int | None, *, ended: bool) -> GateVerdict:
         spec = self.spec
+        policy = spec.policy if extend_to is None else spec.policy.model_copy(update={"extend_to": extend_to})
         foreign = spec.imported
         if foreign is not None and not self._own_figures and foreign.metrics:
             counts = foreign_check_counts(foreign, self._tally, spec.gate)
             kept = foreign.counts.get("kept", self._tally.judged_kept)
-            return judge_figures(
-                spec.gate, spec.policy, foreign.metrics, counts, kept=kept, ended=True, target=self.target
-            )
-        return judge(spec.gate, spec.policy, self._tally, ended=ended, target=self.target)
+            return judge_figures(spec.gate, policy, foreign.metrics, counts, kept=kept, ended=True, target=self.target)
+        return judge(spec.gate, policy, self._tally, ended=ended, target=self.target)
 
-    def snapshot(self) -> RunSnapshot:
-        """The run as its files tell it now."""
+    def snapshot(self, *, extend_to: int | None = None) -> RunSnapshot:
+        """The run as its files tell it now. `extend_to` is the campaign's present one: how far a run may go is not
+        frozen with it, and verdict and policy must speak of the same."""
         spec, course = self.spec, self._course
         state, reason = self._state()
         live = state in LIVE_STATES
@@ -151,7 +186,7 @@ class RunReplay:
             counts=self._counts(foreign is not None),
             metrics=metrics,
             computed=computed if foreign is not None else None,
-            gate=self._own_gate(ended=not live),
+            gate=self._own_gate(extend_to, ended=not live),
             reason=reason,
             cost_usd=round(self.meter.device_hours * spec.budget.gpu_usd_per_hour, 6),
             active_s=round(self.meter.active_s, 3),
@@ -180,7 +215,7 @@ class RunReplay:
         return round(self._kept_now / seconds, 4) if seconds and seconds > 0 and self._kept_now else None
 
     def _warnings(self, live: bool) -> tuple[str, ...]:
-        found = []
+        found = [self.damage] if self.damage else []
         if live and self._course.end is None and self._liveness.keeper_alive is False and self._course.attempt:
             found.append("its keeper died; the generator goes on")
         if live and self._liveness.keeper_alive is None:
@@ -194,8 +229,8 @@ class RunReplay:
             found.append("GPU memory is not back at its level before launch")
         return tuple(found)
 
-    def past(self, snapshot: RunSnapshot) -> PastRun:
-        """The run as the policy sees it."""
+    def past(self, snapshot: RunSnapshot, recipe: str | None = None) -> PastRun:
+        """The run as the policy sees it. `recipe` is the campaign's present one, see `engine.campaign.spec`."""
         return PastRun(
             name=snapshot.name,
             kind=snapshot.kind,
@@ -217,6 +252,7 @@ class RunReplay:
             attempt=snapshot.attempt,
             exhausted=self._course.exhausted,
             parameters_known=snapshot.parameters_known,
+            recipe_stands=recipe is None or snapshot.imported or self.spec.recipe == recipe,
         )
 
 

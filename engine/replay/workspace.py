@@ -7,16 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.budget.forecast import campaign_budget
-from engine.campaign.loading import load_campaign
+from engine.budget.money import Budget
+from engine.campaign.loading import load_campaign, load_prompts
 from engine.campaign.models import Campaign
-from engine.campaign.spec import read_spec
-from engine.errors import PilothouseError
-from engine.files import Workspace
+from engine.campaign.spec import RunSpec, kind_of, read_spec, recipe_of
+from engine.errors import NotFoundError, PilothouseError
+from engine.files import RunFiles, Workspace
 from engine.policy.actions import NextAction
 from engine.policy.decide import next_action
 from engine.policy.history import PastRun
 from engine.replay.run import RunReplay
 from engine.snapshot import CampaignSnapshot, CampaignState, RunSnapshot, Snapshot
+
+_Mark = tuple[tuple[int, int, int], ...]
 
 
 class WorkspaceReplay:
@@ -25,71 +28,144 @@ class WorkspaceReplay:
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self._host = socket.gethostname()
-        self._campaigns: dict[Path, tuple[tuple[int, int, int], Campaign | PilothouseError]] = {}
+        self._campaigns: dict[Path, tuple[_Mark, tuple[Campaign | PilothouseError, str | None]]] = {}
         self._runs: dict[Path, RunReplay] = {}
-        self._broken: dict[Path, str] = {}
         self._past: dict[str, Sequence[PastRun]] = {}
 
     def refresh(self, only: str | None = None) -> Snapshot:
         """The picture now; with `only`, of that campaign alone."""
-        files = [path for path in self.workspace.campaign_files() if only is None or path.stem == only]
+        files = {path.stem: path for path in self.workspace.campaign_files()}
+        for name in self.workspace.campaigns_with_runs():
+            files.setdefault(name, self.workspace.configs / f"{name}.yaml")
         return Snapshot(
             workspace=str(self.workspace.root),
             host=self._host,
-            campaigns=tuple(self._campaign(path) for path in files),
+            campaigns=tuple(self._campaign(files[name]) for name in sorted(files) if only in (None, name)),
         )
+
+    def orphans(self, campaign: str) -> list[tuple[RunFiles, int]]:
+        """Runs of `campaign` whose generator goes on without a keeper, with their attempt; of the last refresh."""
+        folder = self.workspace.artifacts / campaign
+        found = (replay for path, replay in self._runs.items() if path.parent == folder and replay.orphaned)
+        return [(replay.files, replay.attempt) for replay in found]
 
     def history(self, campaign: str) -> Sequence[PastRun]:
         """The campaign's runs as the policy sees them, in the order they were created; of the last refresh."""
         return self._past.get(campaign, ())
 
-    def _load(self, path: Path) -> Campaign | PilothouseError:
-        """The campaign file, read again only when it changed."""
-        try:
-            found = path.stat()
-        except OSError:
-            mark = (0, 0, 0)
-        else:
-            mark = (found.st_ino, found.st_mtime_ns, found.st_size)
+    def _load(self, path: Path) -> tuple[Campaign | PilothouseError, str | None]:
+        """The campaign file and its recipe (None when its prompts cannot be read), read again only when it changed."""
         known = self._campaigns.get(path)
-        if known is not None and known[0] == mark:
+        if known is not None and known[0] == _mark(path, known[1][0]):
             return known[1]
-        result: Campaign | PilothouseError
+        config: Campaign | PilothouseError
+        recipe = None
         try:
-            result = load_campaign(path)
+            config = load_campaign(path)
+        except NotFoundError as error:
+            config = NotFoundError("the campaign file is missing", where=error.where, remedy="put it back")
         except PilothouseError as error:
-            result = error
-        self._campaigns[path] = (mark, result)
-        return result
+            config = error
+        else:
+            recipe = _recipe(config, path)
+        self._campaigns[path] = (_mark(path, config), (config, recipe))
+        return config, recipe
 
     def _campaign(self, path: Path) -> CampaignSnapshot:
         name = path.stem
-        replays, warnings = self._replays(name)
-        for replay in replays:
-            replay.refresh()
-        runs = tuple(replay.snapshot() for replay in replays)
-        config = self._load(path)
+        config, recipe = self._load(path)
+        extend_to = None if isinstance(config, PilothouseError) else config.policy.extend_to
+        warnings: list[str] = []
+        unread: list[str] = []
+        replays, runs = [], []
+        for replay in self._replays(name, warnings):
+            try:
+                replay.refresh()
+                runs.append(replay.snapshot(extend_to=extend_to))
+                replays.append(replay)
+            except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError, OSError) as error:
+                # One run with nonsense in its files must not hide all the others.
+                unread.append(f"the files of {replay.spec.id} cannot be read: {error} ({replay.files.folder})")
+                del self._runs[replay.files.folder]
+        warnings += unread
+        unread += [replay.damage for replay in replays if replay.damage]
         if isinstance(config, PilothouseError):
-            return CampaignSnapshot(name, "broken", str(path), None, None, None, runs, str(config), warnings)
-        past = tuple(replay.past(run) for replay, run in zip(replays, runs, strict=True))
+            self._past[name] = ()
+            return CampaignSnapshot(
+                name, "broken", str(path), None, None, None, tuple(runs), str(config), tuple(warnings)
+            )
+        past = tuple(replay.past(run, recipe) for replay, run in zip(replays, runs, strict=True))
         self._past[name] = past
         budget = campaign_budget(config, past, [replay.meter for replay in replays])
-        action = next_action(config, past, budget)
+        action = _next(config, past, budget, unread)
         state = _state(runs, action)
-        return CampaignSnapshot(name, state, str(path), config, budget, action, runs, None, warnings)
+        return CampaignSnapshot(name, state, str(path), config, budget, action, tuple(runs), None, tuple(warnings))
 
-    def _replays(self, campaign: str) -> tuple[list[RunReplay], tuple[str, ...]]:
-        replays, warnings = [], []
+    def _replays(self, campaign: str, warnings: list[str]) -> list[RunReplay]:
+        replays = []
         for files in self.workspace.runs_of(campaign):
-            if files.folder not in self._runs:
-                try:
-                    self._runs[files.folder] = RunReplay(files, read_spec(files))
-                except PilothouseError as error:
-                    warnings.append(f"{error.what} ({error.where})")
-                    continue
-            replays.append(self._runs[files.folder])
-        replays.sort(key=lambda replay: (replay.spec.created, replay.spec.run))
-        return replays, tuple(warnings)
+            replay = self._runs.get(files.folder) or self._opened(campaign, files)
+            if (replay.spec.campaign, replay.spec.run) != (campaign, files.folder.name):
+                warnings.append(f"{files.folder} is a copy of {replay.spec.id} and is passed over")
+                continue
+            self._runs[files.folder] = replay
+            replays.append(replay)
+        return sorted(replays, key=lambda replay: (replay.spec.created, replay.spec.run))
+
+    def _opened(self, campaign: str, files: RunFiles) -> RunReplay:
+        """The run's replay; with a stand-in for a spec that is damaged, so that what lives and costs stays in sight."""
+        try:
+            return RunReplay(files, read_spec(files))
+        except PilothouseError as error:
+            name = files.folder.name
+            stand_in = RunSpec(campaign=campaign, run=name, kind=kind_of(name), created="", parameters_known=False)
+            return RunReplay(files, stand_in, damage=f"{error.what} ({error.where}); {error.remedy}")
+
+
+def _mark(path: Path, config: Campaign | PilothouseError) -> _Mark:
+    """What changes when the campaign file or one of its prompts does: inode, time and size of each."""
+    names = (
+        () if isinstance(config, PilothouseError) or config.prompts is None else config.prompts.model_dump().values()
+    )
+    marks = []
+    for file in (path, *(path.parent / name for name in names)):
+        try:
+            found = file.stat()
+        except OSError:
+            marks.append((0, 0, 0))
+        else:
+            marks.append((found.st_ino, found.st_mtime_ns, found.st_size))
+    return tuple(marks)
+
+
+def _recipe(config: Campaign, path: Path) -> str | None:
+    try:
+        prompts = load_prompts(config, path)
+    except PilothouseError:
+        return None
+    return recipe_of(
+        model=config.model,
+        generator=config.generator,
+        prompts=prompts,
+        pipeline=config.pipeline,
+        qc=config.qc,
+        gate=config.gate,
+    )
+
+
+def _next(
+    config: Campaign,
+    past: Sequence[PastRun],
+    budget: Budget,
+    unread: Sequence[str],
+) -> NextAction:
+    """The next action; blocked while a run cannot be read, since nothing may be built on half a history."""
+    if unread and not any(run.live for run in past):
+        return NextAction("blocked", f"not all runs can be read: {unread[0]}")
+    try:
+        return next_action(config, past, budget)
+    except PilothouseError as error:
+        return NextAction("blocked", f"{error.what}; {error.remedy}")
 
 
 def _state(runs: Sequence[RunSnapshot], action: NextAction) -> CampaignState:

@@ -14,8 +14,14 @@ PACKAGE_HOME = Path(__file__).resolve().parents[2]
 
 
 def workspace_root(files: RunFiles, spec: RunSpec) -> Path:
-    """The folder that holds `configs/`; where the spec does not say, the one that holds `artifacts/`."""
-    return Path(spec.workspace).resolve() if spec.workspace else files.folder.resolve().parents[2]
+    """The folder that holds `configs/`: the one above `artifacts/`, wherever it was moved, copied or mounted since.
+
+    Only a run's folder that lies elsewhere has to rely on what its spec says.
+    """
+    parents = files.folder.resolve().parents
+    if len(parents) > 2 and parents[1].name == "artifacts":
+        return parents[2]
+    return Path(spec.workspace).resolve() if spec.workspace else parents[min(2, len(parents) - 1)]
 
 
 def python_module(module: str, folder: Path | None = None) -> list[str]:

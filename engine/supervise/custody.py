@@ -241,10 +241,11 @@ class Custody:
 
     def _mind_budget(self) -> None:
         left = self.charge.budget_left
-        if left is None or self._order is not None or self._exit is not None:
+        price = self.spec.budget.gpu_usd_per_hour
+        if left is None or price == 0 or self._order is not None or self._exit is not None:
             return
         hours = (time.monotonic() - self._began) / 3600
-        spent = hours * self.spec.budget.gpu_usd_per_hour * len(self._devices.names)
+        spent = hours * price * len(self._devices.names)
         if spent >= left:
             self._stop(StopOrder(f"budget spent: this attempt may cost ${left:.2f}"))
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from engine.campaign.spec import read_spec
-from engine.errors import RefusedError
+from engine.errors import ConfigurationError, RefusedError
 from engine.files import RunFiles
 from engine.journal.events import KeeperStarted, ProcessIdentity, RunEnded, Stopping, parse_event
 from engine.journal.reader import JournalReader
@@ -41,8 +41,8 @@ def request_stop(
     on then; the error names what still lives).
     """
     say = on_progress or _say_nothing
-    spec = read_spec(files)
-    attempt = _attempt_to_stop(files, spec.id, spec.run_id)
+    name, run_id = _name_and_mark(files)
+    attempt = _attempt_to_stop(files, name, run_id)
     journal = JournalReader(files.keeper_journal)
     end = _skip_to_end(journal, attempt)
     if end is None:
@@ -59,12 +59,24 @@ def request_stop(
                 say(_told(event))
             elif isinstance(event, KeeperStarted) and event.adopted:
                 say(f"a new keeper took over: pid {event.keeper.pid}")
-        if end is not None and _all_gone(files, spec.run_id, attempt):
+        if end is not None and _all_gone(files, run_id, attempt):
             return end
         _see_to_keeper(files, attempt, author, grace_s)
         if time.monotonic() >= deadline:
-            raise _unverified(files, spec.id, spec.run_id)
+            raise _unverified(files, name, run_id)
         time.sleep(POLL_S)
+
+
+def _name_and_mark(files: RunFiles) -> tuple[str, str]:
+    """`campaign/run` and the mark of its processes. A damaged spec must not keep a run from being stopped."""
+    try:
+        spec = read_spec(files)
+        return spec.id, spec.run_id
+    except ConfigurationError:
+        record = read_keeper(files)
+        if record is None:
+            raise
+        return record.run, record.run_id
 
 
 def _attempt_to_stop(files: RunFiles, name: str, run_id: str) -> int:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from engine.campaign.models import GateConfig, Limit, PolicyConfig, QcConfig
 from engine.errors import ConfigurationError
-from engine.qc.gate import Setting, early_end_reason, judge, judge_check, judge_figures
+from engine.qc.gate import Setting, judge, judge_check, judge_figures
 from engine.qc.metrics import check_names
 from engine.qc.rule import rule_for
 from engine.qc.tally import RunTally
@@ -93,7 +93,6 @@ def test_the_seeds_pilot_as_a_gate() -> None:
         "pair_acceptance": "pass",
     }
     assert verdict.sentence == "fail: runaway 9 of 43, limit < 5%; token limit 24 of 46, limit < 10%"
-    assert early_end_reason(verdict) == verdict.sentence
     json.dumps(verdict.to_json(), allow_nan=False)
 
 
@@ -221,7 +220,6 @@ def test_a_plain_comparison_never_ends_a_run_early() -> None:
         gate, PolicyConfig(), {"runaway_rate": 1.0}, {"runaway_rate": (1, 1)}, kept=0, ended=False, target=100
     )
     assert verdict.verdict == "fail"
-    assert early_end_reason(verdict) is None
 
 
 # --- properties --------------------------------------------------------------------------------------------------

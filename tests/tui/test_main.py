@@ -55,7 +55,7 @@ from tests.tui import pictures
 from tui import __main__ as entry
 import engine.service
 service = pictures.FakeService(pictures.seed_story(), Path.cwd())
-engine.service.Service = lambda root: service
+engine.service.Service = lambda root, tend: service
 if "crash" in sys.argv:
     import tui.screens.dashboard
     def broken(*_):
