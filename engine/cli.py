@@ -342,8 +342,9 @@ def doctor() -> None:
 @config_app.command("check")
 def config_check(file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] = None) -> None:
     """Check one campaign file, or all in configs/."""
-    from engine.campaign.loading import load_campaign, load_prompts
+    from engine.campaign.loading import load_prompts
     from engine.files import Workspace
+    from engine.replay.campaigns import load_checked
 
     paths = [file] if file else Workspace(Path.cwd()).campaign_files()
     if not paths:
@@ -353,7 +354,7 @@ def config_check(file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] 
     worst: PilothouseError | None = None
     for path in paths:
         try:
-            campaign = load_campaign(path)
+            campaign = load_checked(path)
             load_prompts(campaign, path)
         except PilothouseError as error:
             complain(str(error))

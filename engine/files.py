@@ -88,10 +88,10 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The JSON object in `path`; None when the file does not exist or is not a JSON object."""
+    """The JSON object in `path`; None when the file does not exist or holds no JSON object that can be read."""
     try:
         value = json.loads(path.read_text(encoding="utf-8", errors="replace"))
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
@@ -199,10 +199,16 @@ class Workspace:
         )
 
     def campaign_files(self) -> list[Path]:
-        """Every campaign file, sorted by name."""
+        """Every campaign file, sorted by name: regular files only, or links to such."""
         if not self.configs.is_dir():
             return []
-        return sorted(path for path in self.configs.iterdir() if path.suffix in (".yaml", ".yml"))
+        try:
+            return sorted(p for p in self.configs.iterdir() if p.suffix in (".yaml", ".yml") and p.is_file())
+        except OSError as error:
+            place = str(error.filename or self.configs)
+            raise ConfigurationError(
+                f"cannot be read: {error.strerror}", where=place, remedy="make it readable"
+            ) from error
 
     def run_files(self, campaign: str, run: str) -> RunFiles:
         return RunFiles(self.artifacts / checked_name(campaign, "campaign") / checked_name(run, "run"))

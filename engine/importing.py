@@ -1,191 +1,324 @@
 """Takes in a folder that another program made: the seed's three artifacts, or a bare JSONL.
 
-Every row is kept as it is, no cleaning, no deduplication. The script's own figures stand as the run's metrics; what we
-compute from its rows stands beside them.
+Every row is kept as it is, byte for byte, no cleaning, no deduplication. The script's own figures stand as the run's
+metrics; what we compute from its rows stands beside them. Everything is read and checked before anything is made, and
+what was made is taken back when the rest fails: the name stays free.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
-from engine.campaign.loading import load_campaign
 from engine.campaign.models import Campaign, Parameters, Target
-from engine.campaign.parameters import overlay
-from engine.campaign.spec import ForeignFigures, RunSpec, create_spec, kind_of
-from engine.errors import ConfigurationError, NotFoundError, PilothouseError
-from engine.files import Workspace, make_private_folder, read_json, storage_error, write_atomic
+from engine.campaign.naming import kind_of
+from engine.campaign.parameters import flatten, overlay
+from engine.campaign.spec import RunSpec, create_spec, withdraw_spec
+from engine.errors import ConfigurationError, NotFoundError, PilothouseError, RefusedError
+from engine.files import RunFiles, Workspace, make_private_folder, storage_error, sync_folder
+from engine.qc.metrics import is_kept
+from engine.replay.campaigns import load_checked
+from engine.replay.foreign import foreign_figures, section, whole
 
 DATA, SUMMARY, MANIFEST = "pilot_data.jsonl", "qc_summary.json", "session_manifest.json"
 
-SUMMARY_RATES = {
-    "runaway_rate": "runaway_rate",
-    "token_limit_rate": "token_limit_rate",
-    "instruction_acceptance": "instruction_acceptance",
-    "pair_acceptance": "pair_acceptance",
-    "delimiter_leakage": "delimiter_leakage_count",
-}
-SUMMARY_COUNTS = {
-    "candidates": ("counts", "instructions_generated"),
-    "instructions_kept": ("counts", "instructions_kept"),
-    "generated": ("counts", "pairs_generated"),
-    "kept": ("counts", "pairs_kept"),
-    "hit_token_limit": ("counts", "hit_token_limit"),
-    "instructions_good": ("acceptance", "instructions_good"),
-    "pairs_good": ("acceptance", "pairs_good"),
-}
+MAY_BE_SILENT = frozenset({"response.stop", "critic.confidence_threshold"})
+"""Parameters that a script without them leaves out: it has no stop strings, and the usual threshold."""
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What lies there, byte for byte; None for what does not."""
+
+    data: bytes | None
+    summary: bytes | None = None
+    manifest: bytes | None = None
+    data_name: str = DATA
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """`content`: whole lines only. `sampling`: what every row's provenance says of it, empty where they differ."""
+
+    content: bytes
+    kept: int
+    n: int
+    sampling: Json
 
 
 def import_folder(workspace: Workspace, source: Path, campaign_name: str, run: str, *, author: str) -> str:
     """Make the run `campaign/run` of what `source` holds; returns its id.
 
     Raises `NotFoundError` when there is nothing to take in, `ConfigurationError` for a file that cannot be read,
-    `RefusedError` when a run of that name exists.
+    `RefusedError` when a run of that name exists or the run's folder cannot be written.
     """
-    campaign = load_campaign(workspace.campaign_file(campaign_name))
+    campaign = load_checked(workspace.campaign_file(campaign_name))
     files = workspace.run_files(campaign_name, run)
-    rows, summary, manifest = _read_source(source)
-    figures = ForeignFigures(source=str(source.absolute()), metrics=_metrics(summary), counts=_counts(summary))
-    parameters, known = _parameters(rows, summary, manifest, campaign)
-    kept = figures.counts.get("kept", len(rows))
-    spec = RunSpec(
-        campaign=campaign_name,
-        run=run,
-        kind=kind_of(run),
-        author=author,
-        workspace=str(workspace.root.absolute()),
-        model=campaign.model,
-        target=Target(examples=max(1, campaign.target.examples, kept)),
-        parameters=parameters,
-        parameters_known=known,
-        qc=campaign.qc,
-        gate=campaign.gate,
-        policy=campaign.policy,
-        budget=campaign.budget,
-        imported=figures,
-    )
-    make_private_folder(files.folder)
-    create_spec(files, spec)
-    try:
-        write_atomic(files.records, "".join(row + "\n" for row in rows))
-        if summary is not None:
-            write_atomic(files.qc_summary, json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
-        if manifest is not None:
-            write_atomic(files.session_manifest, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise storage_error(error, files.folder) from error
+    found = _read_source(source)
+    rows = _rows(found.data or b"", shown(source if source.is_file() else source / found.data_name))
+    spec = _spec(workspace, campaign, files, source=source, found=found, rows=rows, author=author)
+    contents = {
+        files.records: rows.content,
+        files.pilot_data: found.data,
+        files.qc_summary: found.summary,
+        files.session_manifest: found.manifest,
+    }
+    _create(files, spec, {path: content for path, content in contents.items() if content is not None})
     return spec.id
 
 
-def _read_source(source: Path) -> tuple[list[str], dict[str, Any] | None, dict[str, Any] | None]:
-    if source.is_file():
-        return _rows(source), None, None
-    if not source.is_dir():
-        raise NotFoundError("there is nothing to import", where=str(source), remedy="name a folder or a .jsonl file")
-    data = source / DATA
-    if not data.is_file():
-        others = sorted(source.glob("*.jsonl"))
-        if len(others) == 1:
-            data = others[0]
-        elif not (source / SUMMARY).is_file() or others:
-            raise NotFoundError(
-                f"the folder has no {DATA}" + (f" but {len(others)} other .jsonl files" if others else ""),
-                where=str(source),
-                remedy="name the .jsonl file itself",
-            )
-    rows = _rows(data) if data.is_file() else []
-    return rows, _json_object(source / SUMMARY), _json_object(source / MANIFEST)
-
-
-def _json_object(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
-    value = read_json(path)
-    if value is None:
-        raise ConfigurationError(
-            "not a JSON object", where=str(path), remedy="mend or remove the file, then import again"
+def _spec(
+    workspace: Workspace,
+    campaign: Campaign,
+    files: RunFiles,
+    *,
+    source: Path,
+    found: _Source,
+    rows: _Rows,
+    author: str,
+) -> RunSpec:
+    summary = _json_object(found.summary, source / SUMMARY)
+    manifest = _json_object(found.manifest, source / MANIFEST)
+    kept_rows = rows.kept if found.data is not None else None
+    figures = foreign_figures(summary, campaign.gate, kept_rows=kept_rows, source=shown(source.absolute()))
+    if not rows.n and not figures.metrics:
+        raise NotFoundError(
+            "there is nothing to import: not one row and not one figure", where=shown(source), remedy="check the folder"
         )
+    parameters = _parameters(manifest, summary, rows.sampling)
+    run = files.folder.name
+    try:
+        return RunSpec(
+            campaign=files.folder.parent.name,
+            run=run,
+            kind=kind_of(run),
+            author=author,
+            workspace=str(workspace.root.absolute()),
+            model=campaign.model,
+            target=_target(manifest, campaign, figures.counts.get("kept", rows.kept)),
+            parameters=parameters or campaign.parameters,
+            parameters_known=parameters is not None,
+            qc=campaign.qc,
+            gate=campaign.gate,
+            policy=campaign.policy,
+            budget=campaign.budget,
+            imported=figures,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigurationError(
+            f"cannot be written down as a run: {'.'.join(map(str, first['loc']))}: {first['msg']}",
+            where=shown(files.folder),
+            remedy="use names of folders and users that are UTF-8",
+        ) from error
+
+
+def _create(files: RunFiles, spec: RunSpec, contents: Mapping[Path, bytes]) -> None:
+    """Claim the name and write; all of it is taken back when a part fails."""
+    make_private_folder(files.folder)
+    create_spec(files, spec)
+    written: list[Path] = []
+    try:
+        for path, content in contents.items():
+            _write_once(path, content, written)
+        sync_folder(files.folder)
+    except BaseException as error:
+        with suppress(OSError):
+            for path in written:
+                path.unlink(missing_ok=True)
+        with suppress(OSError):
+            withdraw_spec(files)
+        if isinstance(error, OSError):
+            raise storage_error(error, files.folder) from error
+        raise
+
+
+def _write_once(path: Path, content: bytes, written: list[Path]) -> None:
+    """Write a file that is not there yet and note it in `written`; the very same content (a folder imported where it
+    lies) may be there, anything else stays untouched."""
+    try:
+        stream = path.open("xb")
+    except FileExistsError as error:
+        if path.is_file() and path.read_bytes() == content:
+            return
+        raise RefusedError(
+            "another file of that name lies there", where=shown(path), remedy="move it away, or take another --run"
+        ) from error
+    written.append(path)
+    with stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+# --- reading -----------------------------------------------------------------------------------------------------
+
+
+def shown(path: Path) -> str:
+    r"""The path as text that can be written down: bytes that are not UTF-8 as `\xff`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _read_source(source: Path) -> _Source:
+    try:
+        if source.is_file():
+            return _Source(_content(source))
+        if not source.is_dir():
+            raise NotFoundError(
+                "there is nothing to import", where=shown(source), remedy="name a folder or a .jsonl file"
+            )
+        summary, manifest = _content(source / SUMMARY), _content(source / MANIFEST)
+        name, data = DATA, _content(source / DATA)
+        if data is None:
+            others = sorted(path for path in source.glob("*.jsonl") if path.is_file())
+            if len(others) == 1:
+                name, data = others[0].name, _content(others[0])
+            elif others or summary is None:
+                raise NotFoundError(
+                    f"the folder has no {DATA}" + (f" but {len(others)} other .jsonl files" if others else ""),
+                    where=shown(source),
+                    remedy="name the .jsonl file itself",
+                )
+        return _Source(data, summary, manifest, name)
+    except OSError as error:
+        raise _unreadable(error, source) from error
+
+
+def _unreadable(error: OSError, path: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"cannot be read: {error.strerror or error}", where=shown(path), remedy="check the file and its permissions"
+    )
+
+
+def _content(path: Path) -> bytes | None:
+    """The file's bytes; None when there is none."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ConfigurationError(
+                "is not a file", where=shown(path), remedy="move it away, or name the .jsonl file itself"
+            )
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unreadable(error, path) from error
+
+
+def _json_object(content: bytes | None, path: Path) -> dict[str, Any] | None:
+    if content is None:
+        return None
+    try:
+        value = json.loads(content.decode("utf-8-sig", errors="replace"))
+    except (ValueError, RecursionError) as error:
+        raise _not_an_object(path, error) from error
+    if not isinstance(value, dict):
+        raise _not_an_object(path)
     return value
 
 
-def _rows(path: Path) -> list[str]:
-    """The file's lines, checked to be JSON objects; a half-written last line is left out."""
-    try:
-        text = path.read_bytes().decode("utf-8", errors="replace")
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot be read: {error.strerror}", where=str(path), remedy="check the file"
-        ) from error
-    lines = text.split("\n")
-    rows = []
+def _not_an_object(path: Path, error: Exception | None = None) -> ConfigurationError:
+    reason = "nested too deeply" if isinstance(error, RecursionError) else str(error or "")
+    return ConfigurationError(
+        f"not a JSON object{reason and f' ({reason})'}",
+        where=shown(path),
+        remedy="mend or remove the file, then import again",
+    )
+
+
+def _rows(data: bytes, where: str) -> _Rows:
+    """The file's lines, checked to be JSON objects as replay reads them; a half-written last line is left out."""
+    lines = data.split(b"\n")
+    torn, kept, n = b"", 0, 0
+    sampling: Json | None = None
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            valid = isinstance(json.loads(line), dict)
-        except ValueError:
-            if number == len(lines):
-                continue
-            valid = False
-        if not valid:
-            raise ConfigurationError(
-                "the line is not a JSON object", where=f"{path}:{number}", remedy="mend or remove it"
-            )
-        rows.append(line)
-    return rows
+            row = from_json(line)
+        except ValueError as error:
+            if number == len(lines) and _half_written(line, error):
+                torn = line
+                break
+            raise _bad_row(where, number, f" ({error})") from error
+        if not isinstance(row, dict):
+            raise _bad_row(where, number)
+        n, kept = n + 1, kept + is_kept(row)
+        provenance = section(row, "provenance")
+        stated = {name: provenance.get(name) for name in ("parameters", "sampling", "seed")}
+        sampling = stated if sampling is None or sampling == stated else {}
+    content = data[: len(data) - len(torn)]
+    if content and not content.endswith(b"\n"):
+        content += b"\n"
+    return _Rows(content, kept, n, sampling or {})
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+def _half_written(line: bytes, error: ValueError) -> bool:
+    return "EOF" in str(error) or not line.rstrip().endswith(b"}")
 
 
-def _section(summary: Mapping[str, Any] | None, name: str) -> Mapping[str, Any]:
-    value = (summary or {}).get(name)
-    return value if isinstance(value, dict) else {}
+def _bad_row(where: str, number: int, reason: str = "") -> ConfigurationError:
+    return ConfigurationError(
+        f"the line is not a JSON object{reason}", where=f"{where}:{number}", remedy="mend or remove it"
+    )
 
 
-def _metrics(summary: dict[str, Any] | None) -> dict[str, float | None]:
-    if summary is None:
-        return {}
-    rates = _section(summary, "rates")
-    metrics = {name: _number(rates.get(key)) for name, key in SUMMARY_RATES.items()}
-    metrics["median_tokens"] = _number(_section(summary, "token_stats").get("median"))
-    counts = _counts(summary)
-    if "kept" in counts:
-        metrics["examples"] = float(counts["kept"])
-    for name, kept, of in (
-        ("instruction_yield", "instructions_kept", "candidates"),
-        ("pair_yield", "kept", "generated"),
-    ):
-        if counts.get(of):
-            metrics[name] = counts.get(kept, 0) / counts[of]
-    return metrics
+# --- what the files say of the run -------------------------------------------------------------------------------
 
 
-def _counts(summary: dict[str, Any] | None) -> dict[str, int]:
-    counts = {}
-    for name, (section, key) in SUMMARY_COUNTS.items():
-        number = _number(_section(summary, section).get(key))
-        if number is not None and number >= 0:
-            counts[name] = int(number)
-    return counts
+def _target(manifest: Json | None, campaign: Campaign, kept: int) -> Target:
+    """Where the manifest states it; else the campaign's, and never less than what was kept."""
+    stated = section(manifest, "target")
+    examples = max(1, whole(stated.get("examples")) or campaign.target.examples, kept)
+    limit = whole(stated.get("max_candidates"))
+    try:
+        return Target(examples=examples, max_candidates=limit if limit is not None and limit >= examples else None)
+    except ValidationError:
+        return campaign.target
 
 
-def _parameters(
-    rows: list[str], summary: dict[str, Any] | None, manifest: dict[str, Any] | None, campaign: Campaign
-) -> tuple[Parameters, bool]:
-    """The run's sampling parameters where a file or the first row's provenance states them in our own shape."""
-    first = json.loads(rows[0]) if rows else {}
-    provenance = first.get("provenance") if isinstance(first.get("provenance"), dict) else {}
+def _parameters(manifest: Json | None, summary: Json | None, provenance: Json) -> Parameters | None:
+    """The run's parameters where a file or every row's provenance states them by our names; None: not known."""
     for place in (manifest, summary, provenance):
-        stated = (place or {}).get("parameters")
-        if isinstance(stated, dict):
-            try:
-                return overlay(Parameters(), stated, where="parameters"), True
-            except (PilothouseError, ValidationError):
-                continue
-    return campaign.parameters, False
+        for name in ("parameters", "sampling"):
+            stated = section(place, name)
+            known = _stated_parameters({"seed": (place or {}).get("seed"), **stated}) if stated else None
+            if known is not None:
+                return known
+    return None
+
+
+def _stated_parameters(stated: Json) -> Parameters | None:
+    """Of nested or dotted names (`response.temperature`); None unless all that a run has are there and in range."""
+    flat = dict(_flat(stated))
+    if not set(flatten(Parameters())) - MAY_BE_SILENT <= set(flat):
+        return None
+    changes: dict[str, Any] = {}
+    for key, value in flat.items():
+        group, dot, name = key.partition(".")
+        if dot:
+            changes.setdefault(group, {})[name] = value
+        else:
+            changes[group] = value
+    try:
+        return overlay(Parameters(), changes, where="parameters")
+    except (PilothouseError, ValidationError, TypeError, AttributeError):
+        return None
+
+
+def _flat(stated: Json) -> Iterator[tuple[str, Any]]:
+    for key, value in stated.items():
+        if isinstance(value, dict):
+            yield from ((f"{key}.{name}", content) for name, content in value.items())
+        else:
+            yield key, value

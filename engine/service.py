@@ -16,15 +16,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.budget.forecast import Forecast, check_affordable, extension_forecast, launch_forecast
-from engine.campaign.loading import load_campaign, load_prompts
+from engine.campaign.loading import load_prompts
 from engine.campaign.models import Campaign, Parameters, Target
+from engine.campaign.naming import kind_of
 from engine.campaign.parameters import assign, difference
-from engine.campaign.spec import RunSpec, create_spec, kind_of, withdraw_spec
+from engine.campaign.spec import RunSpec, create_spec, withdraw_spec
 from engine.errors import ConfigurationError, NotFoundError, PilothouseError, RefusedError
 from engine.files import RunFiles, Workspace, checked_name, make_private_folder
 from engine.policy.actions import NextAction
 from engine.policy.decide import parameters_for
 from engine.policy.history import PastRun
+from engine.replay.campaigns import load_checked
 from engine.replay.workspace import WorkspaceReplay
 from engine.snapshot import CampaignSnapshot, RunSnapshot, Snapshot
 
@@ -116,7 +118,7 @@ class Service:
 
     def _view(self, campaign: str) -> View:
         path = self.workspace.campaign_file(campaign)
-        config = load_campaign(path)
+        config = load_checked(path)
         replay = WorkspaceReplay(self.workspace)
         picture = replay.refresh(campaign).campaign(campaign)
         if self._adopt(replay, campaign):
@@ -171,7 +173,7 @@ class Service:
         return LaunchPlan(name, chosen, parent, target, forecast)
 
     def _start(self, view: View, plan: LaunchPlan) -> str:
-        from engine.generate.models import check_model
+        from engine.generate.backends import check_model
         from engine.supervise.launch import start_attempt
 
         config = view.config

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from engine.budget.money import Budget
 from engine.campaign.models import Campaign, Parameters
-from engine.campaign.spec import RunKind
+from engine.campaign.naming import RunKind
 from engine.policy.actions import NextAction
 from engine.qc.verdicts import GateVerdict
 

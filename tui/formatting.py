@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from engine.report.formatting import OPERATORS, duration, metric_title, money, signs
 from engine.snapshot import RunSnapshot
 
-METRIC_LABELS: dict[str, tuple[str, str]] = {
-    "examples": ("kept", "kept pairs"),
-    "runaway_rate": ("runaway", "runaway rate"),
-    "token_limit_rate": ("token limit", "token limit rate"),
-    "delimiter_leakage": ("delimiter", "delimiter leakage"),
-    "median_tokens": ("median tokens", "median tokens"),
-    "instruction_acceptance": ("inst. accept", "instruction acceptance"),
-    "pair_acceptance": ("pair accept", "pair acceptance"),
-    "instruction_yield": ("inst. yield", "instruction yield"),
-    "pair_yield": ("pair yield", "pair yield"),
-    "duplicate_rate": ("duplicates", "duplicate rate"),
-}
+__all__ = [
+    "duration",
+    "money",
+    "signs",
+]
 
 PARAMETER_LABELS: dict[str, str] = {
     "instruction.temperature": "inst. temp",
@@ -33,12 +27,10 @@ PARAMETER_LABELS: dict[str, str] = {
 
 BACKEND_LABELS = {"vllm": "vLLM", "ctranslate2": "CTranslate2", "server": "server"}
 
-OPERATORS = {"<=": "≤", ">=": "≥"}
-
 
 def metric_label(metric: str, *, long: bool = False) -> str:
-    """`token limit` or, where there is room, `token limit rate`; an unknown metric keeps its name."""
-    return METRIC_LABELS.get(metric, (metric.replace("_", " "),) * 2)[long]
+    """The metric's title; its long one where there is room."""
+    return "kept pairs" if long and metric == "examples" else metric_title(metric, long=long)
 
 
 def parameter_label(name: str, *, long: bool = False) -> str:
@@ -51,16 +43,6 @@ def run_label(name: str, width: int) -> str:
     if len(name) > width and name.startswith("iteration-"):
         return "iter-" + name.removeprefix("iteration-")
     return name
-
-
-def money(usd: float | None) -> str:
-    """`$4.20`, `$1,234.50`, `<$0.01` for what is small and not nothing, `–` for what is not known."""
-    if usd is None:
-        return "–"
-    if 0 < abs(usd) < 0.005:
-        return "<$0.01"
-    sign = "−" if usd < 0 else ""
-    return f"{sign}${abs(usd):,.2f}"
 
 
 def percent(fraction: float | None) -> str:
@@ -97,18 +79,6 @@ def per_second(rate: float | None) -> str:
     return f"{rate:.2f}/s" if rate < 10 else f"{rate:,.0f}/s"
 
 
-def duration(seconds: float | None) -> str:
-    """`0:07`, `12:41`, `1:02:03`, from a day on `2d 03:04`; `–` when not known."""
-    if seconds is None:
-        return "–"
-    whole = max(0, int(seconds))
-    minutes, second = divmod(whole, 60)
-    hours, minute = divmod(minutes, 60)
-    if hours >= 24:
-        return f"{hours // 24}d {hours % 24:02d}:{minute:02d}"
-    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
-
-
 def age(seconds: float) -> str:
     """`12 s`, `3 min`, `2 h`: how old something is, coarse on purpose."""
     if seconds < 60:
@@ -132,13 +102,6 @@ def limit(op: str, value: float, *, as_percent: bool) -> tuple[str, str]:
     """A check's limit as (text, unit), e.g. (`< 5`, ` %`): the unit stands in a column of its own."""
     sign = OPERATORS.get(op, op)
     return (f"{sign} {value * 100:g}", " %") if as_percent else (f"{sign} {value:g}", "")
-
-
-def signs(sentence: str) -> str:
-    """`>=` and `<=` in a sentence as one sign each."""
-    for plain, sign in OPERATORS.items():
-        sentence = sentence.replace(plain, sign)
-    return sentence
 
 
 def parameter_value(value: object, width: int = 7) -> str:

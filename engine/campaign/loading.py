@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
-from engine.campaign.models import Campaign, Strict
+from engine.campaign.document import (
+    Document,
+    Location,
+    key_path,
+    read_document,
+    read_text_file,
+    reason_of,
+    short,
+    shown,
+)
+from engine.campaign.models import Campaign, Parameters, Strict
+from engine.campaign.naming import kind_of
 from engine.campaign.parameters import overlay
-from engine.errors import ConfigurationError, NotFoundError
+from engine.errors import ConfigurationError
+from engine.files import checked_name
 
-_Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class PromptText(Strict):
@@ -39,36 +53,61 @@ PLACEHOLDERS: dict[str, tuple[str, ...]] = {
     "pair_critic": ("{instruction}", "{response}"),
 }
 
+# --- complaints --------------------------------------------------------------------------------------------------
 
-def _key_lines(node: yaml.Node | None, path: tuple[Any, ...] = ()) -> dict[tuple[Any, ...], int]:
-    """Line (from 1) of every key path in a YAML document."""
-    lines: dict[tuple[Any, ...], int] = {}
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            here = (*path, key.value)
-            lines[here] = key.start_mark.line + 1
-            lines.update(_key_lines(value, here))
-    elif isinstance(node, yaml.SequenceNode):
-        for number, value in enumerate(node.value):
-            here = (*path, number)
-            lines[here] = value.start_mark.line + 1
-            lines.update(_key_lines(value, here))
-    return lines
-
-
-def _line_of(lines: dict[tuple[Any, ...], int], location: tuple[Any, ...]) -> int | None:
-    for length in range(len(location), 0, -1):
-        if location[:length] in lines:
-            return lines[location[:length]]
-    return None
+_EXPECTED = {
+    "int": "should be a whole number",
+    "float": "should be a number",
+    "number": "should be a number",
+    "bool": "should be true or false",
+    "string": "should be a text",
+    "dict": "should be a mapping of keys",
+    "model": "should be a mapping of keys",
+    "tuple": "should be a list, like [a, b]",
+    "missing": "is missing",
+}
+"""By the first word of pydantic's error type, for the errors of a wrong type."""
+_WRONG_TYPE = re.compile(r"missing|(?:number_not_bool|[a-z]+_(?:type|parsing|from_float))(?:_size)?")
 
 
-def _place(path: Path, key: str, line: int | None) -> str:
-    return f"{path}:{line}, {key}" if line is not None else f"{path}, {key}"
+def _message(error: ErrorDetails) -> str:
+    if _WRONG_TYPE.fullmatch(error["type"]):
+        word = _EXPECTED.get(error["type"].partition("_")[0])
+        if word is not None:
+            return word
+    return error["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
 
 
-def _known_keys(location: tuple[Any, ...]) -> list[str]:
-    model: Any = Campaign
+def _remedy(error: ErrorDetails) -> str:
+    value, kind = error.get("input"), error["type"]
+    if kind == "missing":
+        return "add the key"
+    if value is None:
+        return "write a value after the colon, or leave the key out"
+    if isinstance(value, bool):
+        return "YAML takes on, off, yes and no for true and false: write a number, or put the text in quotes"
+    if kind == "int_parsing" and isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            return "mend the value"
+        if number.is_integer() and abs(number) < 1e15:
+            return f"write {int(number)}: YAML takes {short(value)} for a text"
+    if kind == "string_type" and isinstance(value, int | float):
+        return f"put it in quotes: '{shown(value)}'"
+    if kind == "literal_error" and isinstance(value, str):
+        near = difflib.get_close_matches(value, re.findall(r"'([^']*)'", str(error.get("ctx", {}))), n=1)
+        return f"did you mean {near[0]!r}?" if near else "mend the value"
+    if kind == "tuple_type":
+        return (
+            f"put it in brackets: [{short(json.dumps(value))}]"
+            if isinstance(value, str)
+            else "write a list in brackets"
+        )
+    return "mend the value"
+
+
+def _known_keys(model: Any, location: Location) -> list[str]:
     for part in location[:-1]:
         field = getattr(model, "model_fields", {}).get(part)
         if field is None:
@@ -78,74 +117,95 @@ def _known_keys(location: tuple[Any, ...]) -> list[str]:
     return list(getattr(model, "model_fields", {}))
 
 
-def _complaint(path: Path, lines: dict[tuple[Any, ...], int], error: ValidationError) -> ConfigurationError:
-    first = error.errors()[0]
-    location = tuple(part for part in first["loc"])
-    key = ".".join(str(part) for part in location) or "the file"
-    where = _place(path, key, _line_of(lines, location))
+def close_match(name: str, known: list[str]) -> str:
+    """What to do about `name`, which is none of `known`: the nearest one, and all there are."""
+    near = difflib.get_close_matches(name[:100], known, n=1)
+    return (f"did you mean {near[0]!r}? " if near else "") + f"known here: {', '.join(known)}"
+
+
+def _complaint(
+    document: Document, error: ValidationError, model: type[BaseModel], below: Location = ()
+) -> ConfigurationError:
+    """`error` of validating what stands under the key path `below` as a `model`, in words."""
+    first = error.errors(include_url=False)[0]
+    location = first["loc"]
+    key, where = key_path(location), document.place(*below, *location)
+    more = f"; {error.error_count() - 1} more after that" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
-        known = _known_keys(location)
-        near = difflib.get_close_matches(str(location[-1]), known, n=1)
-        remedy = (
-            f"did you mean {near[0]!r}?" if near else f"known keys here: {', '.join(known)}" if known else "remove it"
-        )
-        return ConfigurationError(f"unknown key {key!r}", where=where, remedy=remedy)
-    message = first["msg"].removeprefix("Value error, ")
+        known = _known_keys(model, location)
+        remedy = close_match(str(location[-1]), known) if known else "remove it"
+        return ConfigurationError(f"unknown key {key!r}", where=where, remedy=remedy + more)
     value = first.get("input")
-    shown = f" (it is {value!r})" if isinstance(value, str | int | float | bool) else ""
-    more = f"; {len(error.errors()) - 1} more after that" if len(error.errors()) > 1 else ""
-    return ConfigurationError(f"{key}: {message}{shown}", where=where, remedy=f"mend the value{more}")
+    it_is = f" (it is {shown(value)})" if value is None or isinstance(value, str | int | float) else ""
+    return ConfigurationError(f"{key}: {_message(first)}{it_is}", where=where, remedy=_remedy(first) + more)
+
+
+def validated(model: type[Model], document: Document) -> Model:
+    """`document` as a `model`; `ConfigurationError` with key and line for what does not fit."""
+    try:
+        return model.model_validate(document.value)
+    except ValidationError as error:
+        raise _complaint(document, error, model) from error
+
+
+# --- campaigns ---------------------------------------------------------------------------------------------------
 
 
 def load_campaign(path: Path) -> Campaign:
     """The campaign in `path`.
 
     Raises `NotFoundError` when there is no such file, `ConfigurationError` for anything in it that cannot be used.
+    Names of metrics and detectors are not looked up here: `engine.replay.campaigns.load_checked` does that.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise NotFoundError("there is no such campaign file", where=str(path), remedy="check the name") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"cannot be read: {error}", where=str(path), remedy="mend the file") from error
-    try:
-        lines = _key_lines(yaml.compose(text, Loader=_Loader))
-        value = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark is not None else ""
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise ConfigurationError(
-            f"not valid YAML: {problem}", where=f"{path}{line}", remedy="mend that line"
-        ) from error
-    if not isinstance(value, dict):
-        raise ConfigurationError(
-            "a campaign file is a mapping of keys", where=str(path), remedy="see configs/demo.yaml"
-        )
-    try:
-        campaign = Campaign.model_validate(value)
-    except ValidationError as error:
-        raise _complaint(path, lines, error) from error
-    _check_whole(path, campaign, lines)
+    document = read_document(path)
+    campaign = validated(Campaign, document)
+    _check_whole(document, campaign)
     return campaign
 
 
-def _check_whole(path: Path, campaign: Campaign, lines: dict[tuple[Any, ...], int]) -> None:
-    if campaign.name != path.stem:
+def _check_whole(document: Document, campaign: Campaign) -> None:
+    stem = document.path.stem
+    if campaign.name != stem:
         raise ConfigurationError(
-            f"name: {campaign.name!r} does not match the file's name",
-            where=_place(path, "name", lines.get(("name",))),
-            remedy=f"call it {path.stem!r}, or rename the file",
+            f"name: {shown(campaign.name)} does not match the file's name",
+            where=document.place("name"),
+            remedy=f"call it {stem!r}, or rename the file",
         )
+    _check_name(document, campaign.name, "campaign", "name")
     parameters = campaign.parameters
     for name, changes in campaign.iterations.items():
-        where = _place(path, f"iterations.{name}", lines.get(("iterations", name)))
-        parameters = overlay(parameters, changes, where=where)
+        _check_iteration_name(document, name)
+        try:
+            parameters = overlay(parameters, changes, where=document.place("iterations", name))
+        except ConfigurationError as error:
+            if isinstance(error.__cause__, ValidationError):
+                raise _complaint(document, error.__cause__, Parameters, ("iterations", name)) from error
+            raise
     if campaign.generator.kind == "builtin" and campaign.prompts is None:
         raise ConfigurationError(
             "prompts is missing: the builtin generator needs its few-shots and rubrics",
-            where=str(path),
+            where=str(document.path),
             remedy="add prompts: {instructions: …, response: …, instruction_critic: …, pair_critic: …}",
+        )
+
+
+def _check_name(document: Document, name: str, what: str, *location: str) -> None:
+    try:
+        checked_name(name[:100], what)
+    except ConfigurationError as error:
+        raise ConfigurationError(error.what, where=document.place(*location), remedy=error.remedy) from error
+
+
+def _check_iteration_name(document: Document, name: str) -> None:
+    """An iteration's name becomes a run's name, and a run's name decides what kind of run it is."""
+
+    _check_name(document, name, "iteration", "iterations", name)
+    kind = kind_of(name)
+    if kind != "iteration":
+        raise ConfigurationError(
+            f"iterations: a run named {name!r} is a {kind} run, not an iteration",
+            where=document.place("iterations", name),
+            remedy="give it a name that starts neither with pilot nor with scale, such as iteration-1",
         )
 
 
@@ -158,16 +218,16 @@ def load_prompts(campaign: Campaign, campaign_file: Path) -> Prompts | None:
 
 
 def read_prompt(kind: str, path: Path, name: str) -> PromptText:
-    """One prompt file; `ConfigurationError` when it is missing, empty or lacks a placeholder."""
+    """One prompt file; `ConfigurationError` when it is missing, no text, empty or lacks a placeholder."""
     try:
-        data = path.read_bytes()
-        text = data.decode("utf-8").rstrip("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        data, text = read_text_file(path)
+    except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"prompts.{kind}: the file cannot be read",
+            f"prompts.{kind}: the file cannot be read: {reason_of(error)}",
             where=str(path),
             remedy="check the path, relative to the campaign file",
         ) from error
+    text = text.rstrip("\n")
     if not text.strip():
         raise ConfigurationError(f"prompts.{kind}: the file is empty", where=str(path), remedy="write the prompt")
     for placeholder in PLACEHOLDERS[kind]:

@@ -8,7 +8,23 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+LARGEST_COUNT = 10_000_000_000
+LARGEST_USD = 1e9
+LARGEST_MINUTES = 525_600.0
+"""Bounds that no real campaign meets: beyond them a figure is a slip of the keyboard, and arithmetic overflows."""
+
+
+def _no_truth_value(value: object) -> object:
+    """pydantic takes true for 1, and YAML 1.1 reads `on` and `yes` as true."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("number_not_bool", "Input should be a number")
+    return value
+
+
+NotBool = BeforeValidator(_no_truth_value)
 
 
 class Strict(BaseModel):
@@ -19,9 +35,13 @@ class Strict(BaseModel):
 
 # --- parameters of a run ---------------------------------------------------------------------------------------
 
-Temperature = Annotated[float, Field(ge=0.0, le=5.0, allow_inf_nan=False)]
-TopP = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
-Penalty = Annotated[float, Field(gt=0.0, le=10.0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT), NotBool]
+Seed = Annotated[int, Field(ge=0, lt=2**63), NotBool]
+Usd = Annotated[float, Field(ge=0.0, le=LARGEST_USD, allow_inf_nan=False), NotBool]
+Minutes = Annotated[float, Field(gt=0.0, le=LARGEST_MINUTES, allow_inf_nan=False), NotBool]
+Temperature = Annotated[float, Field(ge=0.0, le=5.0, allow_inf_nan=False), NotBool]
+TopP = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False), NotBool]
+Penalty = Annotated[float, Field(gt=0.0, le=10.0, allow_inf_nan=False), NotBool]
 StopStrings = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=16)]
 
 
@@ -39,18 +59,18 @@ class ResponseSampling(Strict):
     temperature: Temperature = 0.4
     top_p: TopP = 0.9
     repetition_penalty: Penalty = 1.1
-    max_tokens: Annotated[int, Field(ge=1, le=32_768)] = 80
+    max_tokens: Annotated[int, Field(ge=1, le=32_768), NotBool] = 80
     stop: StopStrings = ()
 
 
 class CriticParameters(Strict):
     """`confidence_threshold`: least |log p(A) - log p(B)| in nats for a verdict to count as confident."""
 
-    confidence_threshold: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 1.0
+    confidence_threshold: Annotated[float, Field(ge=0.0, le=1000.0, allow_inf_nan=False), NotBool] = 1.0
 
 
 class Parameters(Strict):
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
+    seed: Seed = 42
     instruction: InstructionSampling = InstructionSampling()
     response: ResponseSampling = ResponseSampling()
     critic: CriticParameters = CriticParameters()
@@ -98,9 +118,9 @@ class Pipeline(Strict):
     flight at once (null: what the backend likes); a response is cut at `delimiter`, unless `clean` is false.
     """
 
-    list_shots: Annotated[int, Field(ge=1, le=64)] = 6
-    list_max_tokens: Annotated[int, Field(ge=8, le=8192)] = 160
-    concurrency: Annotated[int, Field(ge=1, le=4096)] | None = None
+    list_shots: Annotated[int, Field(ge=1, le=64), NotBool] = 6
+    list_max_tokens: Annotated[int, Field(ge=8, le=8192), NotBool] = 160
+    concurrency: Annotated[int, Field(ge=1, le=4096), NotBool] | None = None
     delimiter: Annotated[str, Field(min_length=1)] = "###END###"
     clean: bool = True
 
@@ -108,8 +128,8 @@ class Pipeline(Strict):
 class Target(Strict):
     """Kept pairs wanted, and how many candidate instructions may be spent on them."""
 
-    examples: Annotated[int, Field(ge=1)] = 100
-    max_candidates: Annotated[int, Field(ge=1)] | None = None
+    examples: Count = 100
+    max_candidates: Count | None = None
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
@@ -140,26 +160,30 @@ class QcConfig(Strict):
 
 
 _LIMIT = re.compile(r"\s*(<=|>=|<|>|=)\s*([0-9]+(?:\.[0-9]+)?)\s*(%?)\s*")
+_SHARES = ("_rate", "_acceptance", "_yield")
+SMALLEST_SHARE = 1e-6
+LARGEST_LIMIT = 1e12
 
 
 class Limit(Strict):
     """One side of a check, written `< 5%`, `>= 50%`, `= 0`, `< 40`. A percentage is kept as a fraction."""
 
     op: Literal["<", "<=", ">", ">=", "="]
-    value: float
+    value: Annotated[float, Field(ge=0.0, le=LARGEST_LIMIT, allow_inf_nan=False), NotBool]
     percent: bool = False
 
     @classmethod
     def parse(cls, text: object) -> Limit:
+        """The limit that `text` writes; `ValueError` when it writes none or one beyond 10¹²."""
         if isinstance(text, Limit):
             return text
-        if isinstance(text, dict):
-            return cls(**text)
-        match = _LIMIT.fullmatch(str(text))
+        match = _LIMIT.fullmatch(text) if isinstance(text, str) else None
         if match is None:
-            raise ValueError(f"{text!r} is not a limit; write it like '< 5%', '>= 50%', '= 0' or '< 40'")
+            raise ValueError("it is not a limit; write it like '< 5%', '>= 50%', '= 0' or '< 40'")
         op, number, percent = match.groups()
         value = float(number) / 100 if percent else float(number)
+        if value > LARGEST_LIMIT:
+            raise ValueError("the limit is larger than anything that is measured")
         return cls.model_validate({"op": op, "value": value, "percent": bool(percent)})
 
     def __str__(self) -> str:
@@ -167,7 +191,37 @@ class Limit(Strict):
         return f"{self.op} {number}"
 
 
-LimitField = Annotated[Limit, BeforeValidator(Limit.parse)]
+def _limit(value: object) -> object:
+    """A mapping is left to pydantic: so a frozen spec stores a limit."""
+    return value if isinstance(value, Limit | dict) else Limit.parse(value)
+
+
+LimitField = Annotated[Limit, BeforeValidator(_limit)]
+
+
+def _wrong_share(limit: Limit) -> str | None:
+    """What is wrong with `limit` on a metric that is a share of something; None when nothing is.
+
+    The gate's rule divides by log(1 - τ): a share so near to 0 or 1 that no run could prove it has no rule.
+    """
+    if not limit.percent and limit.value >= 1:
+        return f"this metric is a share, write its limit in percent: '{limit}%'"
+    if limit.value > 1:
+        return "this metric is a share, its limit cannot be over 100%"
+    if limit.value not in (0.0, 1.0) and min(limit.value, 1 - limit.value) < 0.999 * SMALLEST_SHARE:
+        return "no run is long enough to prove that limit; write 0%, 100%, or one from 0.0001% to 99.9999%"
+    return None
+
+
+def _limits_can_be_judged(checks: dict[str, Limit]) -> dict[str, Limit]:
+    for metric, limit in checks.items():
+        wrong = _wrong_share(limit) if metric.endswith(_SHARES) else None
+        if wrong is not None:
+            error = PydanticCustomError("limit", "{wrong}", {"wrong": wrong})
+            line = InitErrorDetails(type=error, loc=(metric,), input=str(limit))
+            raise ValidationError.from_exception_data("checks", [line])
+    return checks
+
 
 SEED_CHECKS: dict[str, Limit] = {
     "runaway_rate": Limit.parse("< 5%"),
@@ -186,48 +240,52 @@ def _confidence(value: object) -> object:
 class GateConfig(Strict):
     """`confidence` 0.95 proves verdicts sequentially; `none` compares plainly and is labelled so."""
 
-    confidence: Annotated[Annotated[float, Field(gt=0.0, lt=1.0)] | None, BeforeValidator(_confidence)] = 0.95
-    checks: dict[str, LimitField] = Field(default_factory=lambda: dict(SEED_CHECKS))
+    confidence: Annotated[
+        Annotated[float, Field(gt=0.0, lt=1.0, allow_inf_nan=False), NotBool] | None, BeforeValidator(_confidence)
+    ] = 0.95
+    checks: Annotated[dict[str, LimitField], AfterValidator(_limits_can_be_judged)] = Field(
+        default_factory=lambda: dict(SEED_CHECKS)
+    )
 
 
 class PolicyConfig(Strict):
     """`max_retries` iterations after the pilot; an undecided run may be extended to `extend_to` kept pairs;
     with `auto` a run's end starts the next action by itself."""
 
-    max_retries: Annotated[int, Field(ge=0, le=20)] = 2
-    extend_to: Annotated[int, Field(ge=1)] = 300
+    max_retries: Annotated[int, Field(ge=0, le=20), NotBool] = 2
+    extend_to: Count = 300
     auto: bool = False
 
 
 class OnIdle(Strict):
-    after_minutes: Annotated[float, Field(gt=0)]
+    after_minutes: Minutes
     command: tuple[str, ...]
 
 
 class BudgetConfig(Strict):
-    limit_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 300.0
-    gpu_usd_per_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 3.0
-    warn_at: Annotated[float, Field(gt=0, le=1)] = 0.8
+    limit_usd: Usd = 300.0
+    gpu_usd_per_hour: Usd = 3.0
+    warn_at: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), NotBool] = 0.8
     on_idle: OnIdle | None = None
 
 
 class ScaleConfig(Strict):
-    examples: Annotated[int, Field(ge=1)] = 15_000
-    shards: Annotated[int, Field(ge=1, le=10_000)] = 10
-    base_seed: Annotated[int, Field(ge=0)] = 100
+    examples: Count = 15_000
+    shards: Annotated[int, Field(ge=1, le=10_000), NotBool] = 10
+    base_seed: Seed = 100
     executor: Literal["local", "ray"] = "local"
-    max_candidates: Annotated[int, Field(ge=1)] | None = None
+    max_candidates: Count | None = None
 
 
 class ReviewConfig(Strict):
     command: tuple[str, ...]
-    cost_usd: Annotated[float, Field(ge=0)] = 0.0
-    timeout_s: Annotated[float, Field(gt=0)] = 900
+    cost_usd: Usd = 0.0
+    timeout_s: Annotated[float, Field(gt=0, le=60 * LARGEST_MINUTES, allow_inf_nan=False), NotBool] = 900
 
 
 class SyncConfig(Strict):
     command: tuple[str, ...]
-    every_minutes: Annotated[float, Field(gt=0)] = 10
+    every_minutes: Minutes = 10
 
 
 class NotifyConfig(Strict):

@@ -57,8 +57,10 @@ def assign(base: Parameters, assignments: Iterable[str]) -> Parameters:
             )
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigurationError(f"--set {assignment!r}: the value is not YAML", remedy="quote it") from error
+        except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+            raise ConfigurationError(
+                f"--set {assignment!r}: the value cannot be read", remedy="write it as YAML; quote a text"
+            ) from error
         group, dot, inner = key.partition(".")
         result = overlay(result, {group: {inner: value}} if dot else {key: value}, where=f"--set {assignment}")
     return result

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import uuid
-from typing import Literal
 
 from pydantic import Field, ValidationError
 
@@ -22,36 +20,24 @@ from engine.campaign.models import (
     Strict,
     Target,
 )
+from engine.campaign.naming import RunKind
 from engine.errors import ConfigurationError, RefusedError
 from engine.files import RunFiles, read_json, storage_error, write_json
 from engine.journal.events import utc_now
 
 SPEC_VERSION = 1
 
-RunKind = Literal["pilot", "iteration", "scale"]
-
-_ITERATION = re.compile(r"iteration-(\d+)")
-
-
-def kind_of(run: str) -> RunKind:
-    """`scale` for names that start so, `pilot` for `pilot…`, `iteration` for all others."""
-    if run.startswith("scale"):
-        return "scale"
-    return "pilot" if run.startswith("pilot") else "iteration"
-
-
-def iteration_number(run: str) -> int | None:
-    """2 for `iteration-2`, else None."""
-    match = _ITERATION.fullmatch(run)
-    return int(match.group(1)) if match else None
-
 
 class ForeignFigures(Strict):
-    """What an imported run's own summary said, kept as it was; `source` is the folder it came from."""
+    """What an imported run's own summary said, kept as it was; `source` is the folder it came from.
+
+    `checks`: (n, failures) per check of the gate where the summary lists them. Empty `metrics`: it said nothing.
+    """
 
     source: str
     metrics: dict[str, float | None] = Field(default_factory=dict)
     counts: dict[str, int] = Field(default_factory=dict)
+    checks: dict[str, tuple[int, int]] = Field(default_factory=dict)
 
 
 class RunSpec(Strict):

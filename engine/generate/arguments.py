@@ -116,7 +116,8 @@ def _target(options: argparse.Namespace, examples: int, max_candidates: int | No
 
 def _from_flags(options: argparse.Namespace) -> tuple[RunSpec, Target, Path]:
     from engine.campaign.models import ModelConfig, Parameters
-    from engine.campaign.spec import RunSpec, kind_of, read_spec
+    from engine.campaign.naming import kind_of
+    from engine.campaign.spec import RunSpec, read_spec
     from engine.files import RunFiles
 
     nested: dict[str, Any] = {}

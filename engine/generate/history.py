@@ -9,7 +9,7 @@ from typing import Any
 from engine.files import RunFiles
 from engine.journal.events import ListGenerated, parse_event
 from engine.journal.reader import JournalReader
-from engine.qc.metrics import DROPPED_OUTCOMES
+from engine.qc.metrics import DROPPED_OUTCOMES, is_garbage
 
 
 @dataclass(slots=True)
@@ -53,10 +53,10 @@ def read_history(files: RunFiles) -> History:
 
 
 def read_records(files: RunFiles) -> Iterator[dict[str, Any]]:
-    """Every record once, in the order in which they finished."""
+    """Every record once, in the order in which they finished; garbage is passed over, its items are made anew."""
     seen: set[int] = set()
     for record in JournalReader(files.records).read_new():
         index = record.get("index")
-        if isinstance(index, int) and index not in seen:
+        if type(index) is int and index not in seen and not is_garbage(record):
             seen.add(index)
             yield record

@@ -31,14 +31,6 @@ class ModelFolder:
     chat_template: bool
 
 
-def check_model(model: ModelConfig) -> None:
-    """`ConfigurationError` when the backend or the model folder cannot be used; loads nothing."""
-    from engine.generate.backends import check_backend
-
-    check_backend(model)
-    resolve_ctranslate2(model)
-
-
 def resolve_ctranslate2(model: ModelConfig) -> ModelFolder:
     """The folder behind `model.path`, checked; `ConfigurationError` that says what is missing where."""
     weights = _weights_folder(model.path)

@@ -11,8 +11,8 @@ from typing import Any
 from engine.budget.forecast import Forecast, extension_forecast, launch_forecast, rest_forecast, shortage
 from engine.budget.money import Budget
 from engine.campaign.models import Campaign
+from engine.campaign.naming import iteration_number
 from engine.campaign.parameters import difference, flatten
-from engine.campaign.spec import iteration_number
 from engine.policy.actions import NextAction, NextKind
 from engine.policy.compare import Change, compare
 from engine.policy.history import PastRun, passing, trials, tries_spent

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.campaign.models import Parameters
-from engine.campaign.spec import RunKind
+from engine.campaign.naming import RunKind
 from engine.qc.verdicts import GateVerdict
 
 

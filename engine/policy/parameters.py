@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.campaign.models import Campaign, Parameters
+from engine.campaign.naming import iteration_number, kind_of
 from engine.campaign.parameters import iteration_parameters
-from engine.campaign.spec import iteration_number, kind_of
 from engine.errors import RefusedError
 from engine.policy.history import PastRun, passing, trials
 from engine.policy.proposals import parent_of, parent_parameters, propose

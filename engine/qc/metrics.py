@@ -25,6 +25,9 @@ DROPPED_OUTCOMES = frozenset({"malformed", "meta"}) | DROPPED_DUPLICATES
 MEASURED_BY = ("runaway", "token_limit", "delimiter", "duplicate")
 """The detectors that metrics are made of."""
 
+MOST_TOKENS = 2**53
+"""Whole numbers up to here are exact as floats."""
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -78,23 +81,34 @@ def is_generated(record: Record) -> bool:
     return record.get("outcome") != "failed"
 
 
+def is_garbage(record: Record) -> bool:
+    """No record of ours has an outcome that is no word: such a one counts for nothing, and its item is made anew."""
+    outcome = record.get("outcome")
+    return outcome is not None and not isinstance(outcome, str)
+
+
 def critic(record: Record, name: str) -> dict[str, Any] | None:
     """The verdict `instruction_critic` or `pair_critic`; None when that critic was not asked."""
     verdict = record.get(name)
     return verdict if isinstance(verdict, dict) and isinstance(verdict.get("good"), bool) else None
 
 
+def token_count(value: Any) -> int | None:
+    """A number of tokens that can be one; None for anything else, whatever a foreign row holds."""
+    return value if type(value) is int and 0 <= value <= MOST_TOKENS else None
+
+
 def samples_of(record: Record, grades: Grades) -> Samples:
     """Samples of all metrics in one pass: what each is measured on is said here and nowhere else."""
     kept, generated = is_kept(record), is_generated(record)
-    tokens = record.get("response_tokens") if kept else None
+    tokens = token_count(record.get("response_tokens")) if kept else None
     instruction, pair = critic(record, "instruction_critic"), critic(record, "pair_critic")
     return (
         int(kept),
         grades["runaway"] if generated else None,
         grades["token_limit"] if generated else None,
         grades["delimiter"] if kept else None,
-        tokens if type(tokens) is int else None,
+        tokens,
         None if instruction is None else instruction["good"],
         None if pair is None else pair["good"],
         None if instruction is None else _yielded(instruction),

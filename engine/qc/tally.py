@@ -21,8 +21,13 @@ from engine.qc.metrics import (
     METRICS,
     Metric,
     Samples,
+    is_garbage,
     samples_of,
+    token_count,
 )
+
+LARGEST_MARGIN = 1e15
+"""Margins in nats beyond this are nonsense, infinite ones too; their sums stay finite."""
 
 
 def failure_test(metric: Metric, limit: Limit) -> Callable[[int], int]:
@@ -100,8 +105,9 @@ class RunTally:
     """Adds records one by one, in any order.
 
     `in_line_order` ignores the records' own `index`: rows of a foreign file, whose numbering means nothing here.
-    `repeated` counts records whose index had been seen; they are counted once. `ConfigurationError` for an unknown
-    detector. A check on a metric that does not exist has no samples.
+    `repeated` counts records whose index had been seen; they are counted once. Nothing that a record may hold raises:
+    values that cannot be what their key says are passed over, and so are garbage records of runs of our own.
+    `ConfigurationError` for an unknown detector. A check on a metric that does not exist has no samples.
     """
 
     def __init__(self, qc: QcConfig, gate: GateConfig, delimiter: str, *, in_line_order: bool = False) -> None:
@@ -127,7 +133,9 @@ class RunTally:
         self._added = 0
 
     def add(self, record: Record) -> bool:
-        """Take in one record; False when its index had been seen before (and nothing was counted)."""
+        """Take in one record; False when its index had been seen before or it is garbage (nothing was counted)."""
+        if not self._in_line_order and is_garbage(record):
+            return False
         index = record.get("index")
         if self._in_line_order or type(index) is not int or index < 0:
             index = self._added
@@ -145,15 +153,15 @@ class RunTally:
         tokens = samples[MEDIAN]
         if tokens is not None:
             self._tokens.add(tokens)
-        generated_tokens = record.get("generated_tokens")
-        if type(generated_tokens) is int:
-            self._generated_tokens += generated_tokens
+        self._generated_tokens += token_count(record.get("generated_tokens")) or 0
         outcome = record.get("outcome")
         if isinstance(outcome, str):
             self._outcomes[outcome] += 1
         for name, margins in self._margins:
             verdict = record.get(name)
-            if type(verdict) is dict and type(margin := verdict.get("margin")) is float:
+            if type(verdict) is not dict or type(margin := verdict.get("margin")) is not float:
+                continue
+            if abs(margin) <= LARGEST_MARGIN:
                 margins.append(margin)
         self._place(index, samples)
         return True

@@ -8,14 +8,16 @@ from pathlib import Path
 
 from engine.budget.forecast import campaign_budget
 from engine.budget.money import Budget
-from engine.campaign.loading import load_campaign, load_prompts
+from engine.campaign.loading import load_prompts
 from engine.campaign.models import Campaign
-from engine.campaign.spec import RunSpec, kind_of, read_spec, recipe_of
+from engine.campaign.naming import kind_of
+from engine.campaign.spec import RunSpec, read_spec, recipe_of
 from engine.errors import NotFoundError, PilothouseError
 from engine.files import RunFiles, Workspace
 from engine.policy.actions import NextAction
 from engine.policy.decide import next_action
 from engine.policy.history import PastRun
+from engine.replay.campaigns import load_checked
 from engine.replay.run import RunReplay
 from engine.snapshot import CampaignSnapshot, CampaignState, RunSnapshot, Snapshot
 
@@ -61,7 +63,7 @@ class WorkspaceReplay:
         config: Campaign | PilothouseError
         recipe = None
         try:
-            config = load_campaign(path)
+            config = load_checked(path)
         except NotFoundError as error:
             config = NotFoundError("the campaign file is missing", where=error.where, remedy="put it back")
         except PilothouseError as error:

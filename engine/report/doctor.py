@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.campaign.loading import load_campaign, load_prompts
+from engine.campaign.loading import load_prompts
 from engine.campaign.models import ModelConfig
 from engine.errors import PilothouseError
 from engine.files import Workspace
+from engine.replay.campaigns import load_checked
 
 LOW_DISK_BYTES = 1 << 30
 
@@ -44,7 +45,7 @@ def _python() -> Iterator[Finding]:
 
 
 def _pocket_model() -> Iterator[Finding]:
-    from engine.generate.models import check_model
+    from engine.generate.backends import check_model
 
     try:
         check_model(ModelConfig(path="pocket", backend="ctranslate2"))
@@ -81,7 +82,7 @@ def _campaigns(root: Path) -> Iterator[Finding]:
         yield Finding(True, "no configs/ here: start in the folder that holds it, or run `pilothouse demo`")
     for path in paths:
         try:
-            campaign = load_campaign(path)
+            campaign = load_checked(path)
             load_prompts(campaign, path)
             yield Finding(True, f"campaign {campaign.name}: {campaign.model.path} on {campaign.model.backend}")
         except PilothouseError as error:

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.qc.metrics import METRICS
 from engine.qc.verdicts import GateVerdict
 
 UNKNOWN = "–"
 
-METRIC_TITLES = {
-    "examples": "kept",
-    "runaway_rate": "runaway",
-    "token_limit_rate": "token limit",
-    "delimiter_leakage": "delimiter",
-    "median_tokens": "median tokens",
-    "instruction_acceptance": "inst. accept",
-    "pair_acceptance": "pair accept",
-    "instruction_yield": "inst. yield",
-    "pair_yield": "pair yield",
-    "duplicate_rate": "duplicates",
-}
+OPERATORS = {"<=": "≤", ">=": "≥"}
 VERDICT_SIGNS = {"pass": "✓", "fail": "✗", "undecided": "…"}
 STATE_SIGNS = {
     "queued": "○",
@@ -33,8 +23,17 @@ STATE_SIGNS = {
 }
 
 
-def metric_title(name: str) -> str:
-    return METRIC_TITLES.get(name, name.replace("_", " "))
+def metric_title(name: str, *, long: bool = False) -> str:
+    """`token limit` or, where there is room, `token limit rate`; an unknown metric keeps its name."""
+    metric = METRICS.get(name)
+    return metric.title if metric is not None and not long else name.replace("_", " ")
+
+
+def signs(sentence: str) -> str:
+    """`>=` and `<=` in a sentence as one sign each."""
+    for plain, sign in OPERATORS.items():
+        sentence = sentence.replace(plain, sign)
+    return sentence
 
 
 def is_share(name: str) -> bool:
@@ -53,34 +52,34 @@ def metric_value(name: str, value: float | None) -> str:
 
 def headline(verdict: GateVerdict) -> str:
     """The gate's sentence with its verdict in capitals: `FAIL: runaway 42 of 123, limit < 5%`."""
-    return verdict.verdict.upper() + verdict.sentence.removeprefix(verdict.verdict)
+    return signs(verdict.verdict.upper() + verdict.sentence.removeprefix(verdict.verdict))
 
 
 def limit_text(op: str, limit: float, *, percent: bool) -> str:
     """`< 5 %`, `≥ 50 %`, `= 0`."""
-    sign = {"<=": "≤", ">=": "≥"}.get(op, op)
+    sign = OPERATORS.get(op, op)
     return f"{sign} {limit * 100:g} %" if percent else f"{sign} {limit:g}"
 
 
 def money(usd: float | None) -> str:
-    """`$4.20`; amounts under a cent with three digits, so that a short run does not look free."""
+    """`$4.20`, `$1,234.50`; under ten cents with three digits (`$0.003`), so that a short run does not look free."""
     if usd is None:
         return UNKNOWN
-    if usd != 0 and abs(usd) < 0.095:
-        return f"${usd:.3f}"
-    return f"${usd:,.2f}"
+    amount, sign = abs(usd), "−" if usd < 0 else ""
+    if 0 < amount < 0.0005:
+        return "<$0.001"
+    return f"{sign}${amount:.3f}" if 0 < amount < 0.0995 else f"{sign}${amount:,.2f}"
 
 
 def duration(seconds: float | None) -> str:
-    """`8 s`, `12:41`, `1:02:03`."""
+    """`0:07`, `12:41`, `1:02:03`, from a day on `2d 03:04`; `–` when not known."""
     if seconds is None:
         return UNKNOWN
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    minutes, second = divmod(max(0, int(seconds)), 60)
+    hours, minute = divmod(minutes, 60)
+    if hours >= 24:
+        return f"{hours // 24}d {hours % 24:02d}:{minute:02d}"
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
 
 
 def parameter_value(value: Any) -> str:

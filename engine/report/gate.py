@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import ValidationError
-
+from engine.campaign.document import read_document
+from engine.campaign.loading import validated
 from engine.campaign.models import GateConfig, QcConfig, Strict
 from engine.campaign.spec import read_spec
-from engine.errors import ConfigurationError, NotFoundError
 from engine.files import RunFiles
 from engine.qc.verdicts import GateVerdict
+from engine.replay.campaigns import check_rules
 from engine.replay.run import RunReplay
-from engine.report.formatting import VERDICT_SIGNS, headline, limit_text, metric_title, metric_value
+from engine.report.formatting import VERDICT_SIGNS, headline, limit_text, metric_title, metric_value, signs
 from engine.report.tables import text_table
 
 
@@ -33,7 +32,7 @@ def gate_text(verdict: GateVerdict) -> str:
             limit_text(check.op, check.limit, percent=check.percent),
             metric_value(check.metric, check.value),
             f"{VERDICT_SIGNS[check.verdict]} {check.verdict}",
-            check.sentence,
+            signs(check.sentence),
         ]
         for check in verdict.checks
     ]
@@ -42,9 +41,13 @@ def gate_text(verdict: GateVerdict) -> str:
 
 
 def regrade(files: RunFiles, path: Path) -> GateVerdict:
-    """The verdict on the run's records by the detectors and limits in `path`; nothing is generated or written."""
-    ruler = _read_ruler(path)
+    """The verdict on the run's records by the detectors and limits in `path`; nothing is generated or written.
+
+    Raises `NotFoundError` when there is no such file, `ConfigurationError` for anything in it that cannot be used.
+    """
+    ruler = validated(OtherRuler, read_document(path))
     spec = read_spec(files)
+    check_rules(path, ruler.qc, ruler.gate, spec.pipeline.delimiter)
     changes: dict[str, Any] = {}
     if ruler.qc is not None:
         changes["qc"] = ruler.qc
@@ -53,21 +56,3 @@ def regrade(files: RunFiles, path: Path) -> GateVerdict:
     replay = RunReplay(files, spec.model_copy(update=changes), own_figures=True)
     replay.refresh()
     return replay.snapshot().gate
-
-
-def _read_ruler(path: Path) -> OtherRuler:
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return OtherRuler.model_validate(value)
-    except FileNotFoundError as error:
-        raise NotFoundError("there is no such file", where=str(path), remedy="check the path") from error
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"cannot be read: {str(error).splitlines()[0]}", where=str(path), remedy="mend it"
-        ) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ConfigurationError(
-            f"{key}: {first['msg']}", where=str(path), remedy="write qc: and gate: as in a campaign file"
-        ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.report.formatting import duration, headline, metric_title, metric_value, money
+from engine.report.formatting import duration, headline, metric_title, metric_value, money, signs
 from engine.snapshot import CampaignSnapshot, RunSnapshot
 
 LIVE_METRICS = ("runaway_rate", "token_limit_rate", "instruction_acceptance", "pair_acceptance")
@@ -31,7 +31,7 @@ class RunLines:
         for check in run.gate.checks:
             old = next((c for c in before.gate.checks if c.metric == check.metric), None) if before else None
             if check.verdict != (old.verdict if old else "undecided"):
-                yield f"{run.id}: gate: {metric_title(check.metric)} {check.verdict.upper()}: {check.sentence}"
+                yield f"{run.id}: gate: {metric_title(check.metric)} {check.verdict.upper()}: {signs(check.sentence)}"
         tenth = 10 * run.counts.kept // max(1, run.counts.target)
         if run.live and tenth > self._tenth:
             self._tenth = tenth

@@ -90,7 +90,7 @@ BAD = [
     ("gate:\n  checks:\n    runaway_rate: about 5\n", 5, "is not a limit", None),
     ("model: {backend: magic}\n", 3, "model.backend", None),
     ("generator: {kind: command}\n", 3, "needs argv", None),
-    ("iterations:\n  iteration-1:\n    response: {temperature: hot}\n", 4, "response.temperature", None),
+    ("iterations:\n  iteration-1:\n    response: {temperature: hot}\n", 5, "response.temperature", None),
     ("policy: {auto: [}\n", 3, "not valid YAML", None),
 ]
 
@@ -160,7 +160,8 @@ def test_set_assigns_dotted_names_and_refuses_others() -> None:
     changed = assign(base, ["response.temperature=0.25", 'response.stop=["\\nQ:"]', "seed=7"])
     assert (changed.response.temperature, changed.response.stop, changed.seed) == (0.25, ("\nQ:",), 7)
     assert changed.instruction == base.instruction
-    for wrong in ("response.temprature=1", "response=1", "nonsense", "response.temperature=-1"):
+    odd = ("seed=2024-99-99", "response.stop=" + "[" * 5000, "seed={[1]: 2}")
+    for wrong in ("response.temprature=1", "response=1", "nonsense", "response.temperature=-1", *odd):
         with pytest.raises(ConfigurationError) as caught:
             assign(base, [wrong])
         assert caught.value.remedy

@@ -29,8 +29,10 @@ def complaint(result: subprocess.CompletedProcess[str], code: int, *words: str) 
         ("temperature: 0.4", "temperature: -1", ("parameters.response.temperature", "demo.yaml:")),
         ("max_tokens: 80", "max_tokens: 0", ("parameters.response.max_tokens", "demo.yaml:")),
         ("examples: 12, max_candidates: 60", "examples: 12, max_candidates: 6", ("no acceptance rate can reach",)),
+        ("qc: {runaway: markers-v2}", "qc: {runaway: markers-v9}", ("markers-v9", "demo.yaml:")),
+        ("runaway_rate:", "runaway_rat:", ("runaway_rat", "demo.yaml:", "runaway_rate")),
     ],
-    ids=["misspelt", "negative temperature", "no tokens", "target out of reach"],
+    ids=["misspelt", "negative temperature", "no tokens", "target out of reach", "no such detector", "no such metric"],
 )
 def test_a_bad_campaign_is_refused_before_anything_starts(
     desk: Desk, old: str, new: str, words: tuple[str, ...]

@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.budget.money import Budget
 from engine.campaign.models import Campaign, GateConfig, Parameters, PolicyConfig
-from engine.campaign.spec import kind_of
+from engine.campaign.naming import kind_of
 from engine.policy.history import PastRun
 from engine.qc.gate import judge_figures
 from engine.qc.verdicts import GateVerdict

@@ -81,7 +81,7 @@ def campaign(*runs: RunSnapshot) -> CampaignSnapshot:
         (money(4.2), "$4.20"),
         (money(0.0023), "$0.002"),
         (money(0), "$0.00"),
-        (duration(8.2), "8 s"),
+        (duration(8.2), "0:08"),
         (duration(761), "12:41"),
         (duration(3723), "1:02:03"),
         (limit_text(">=", 0.5, percent=True), "≥ 50 %"),

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from engine.campaign.spec import RunSpec, create_spec, kind_of
+from engine.campaign.naming import kind_of
+from engine.campaign.spec import RunSpec, create_spec
 from engine.files import RunFiles, Workspace, make_private_folder, read_json
 from engine.journal.events import AnyEvent, ProcessIdentity, RunEnded, parse_event
 from engine.journal.reader import JournalReader

@@ -10,7 +10,15 @@ from tui import formatting
 
 @pytest.mark.parametrize(
     ("usd", "text"),
-    [(4.2, "$4.20"), (1234.5, "$1,234.50"), (0.0, "$0.00"), (0.004, "<$0.01"), (-1.5, "−$1.50"), (None, "–")],
+    [
+        (4.2, "$4.20"),
+        (1234.5, "$1,234.50"),
+        (0.0, "$0.00"),
+        (0.004, "$0.004"),
+        (0.0001, "<$0.001"),
+        (-1.5, "−$1.50"),
+        (None, "–"),
+    ],
 )
 def test_money(usd: float | None, text: str) -> None:
     assert formatting.money(usd) == text

@@ -42,6 +42,14 @@ def check_backend(model: ModelConfig) -> None:
         )
 
 
+def check_model(model: ModelConfig) -> None:
+    """`ConfigurationError` when the backend or the model folder cannot be used; loads nothing."""
+    from engine.generate.models import resolve_ctranslate2
+
+    check_backend(model)
+    resolve_ctranslate2(model)
+
+
 def open_backend(model: ModelConfig) -> Backend:
     """Load the model. `ConfigurationError` when backend or model folder cannot be used; may take minutes."""
     check_backend(model)
