@@ -6,6 +6,7 @@ Heavy modules are imported inside the commands that need them, so that `--help` 
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -109,6 +110,8 @@ def demo(
     picture = service.look(CAMPAIGN)
     if not picture.runs:
         service.launch(CAMPAIGN)
+    elif picture.state == "done":
+        note(f"this demo has been through; to see it again: rm -r {shlex.quote(str(folder))}, or --dir another folder")
     if not headless:
         open_dashboard: OpenDashboard | None = context.obj
         if open_dashboard is None:
@@ -141,7 +144,7 @@ def launch(
     """Start a run, detached, and print its id."""
     service = _service(tend=True)
     plan = service.plan_launch(campaign, name, assignments or [])
-    forecast = forecast_text(plan.forecast.cost_usd, plan.forecast.duration_s)
+    forecast = forecast_text(plan.forecast.cost_usd, plan.forecast.duration_s, plan.forecast.basis)
     consent(f"launch {campaign}/{plan.run} for {plan.target.examples} examples, {forecast}?", yes=yes)
     run_id = service.launch(campaign, plan.run, assignments or [])
     say(run_id)
@@ -205,10 +208,10 @@ def next_action(
             say(f"  {key}: {before} → {after}, {why}")
         if action.command:
             say(f"  {action.command}")
-            say(f"  {forecast_text(action.cost_usd, action.duration_s)}")
+            say(f"  {forecast_text(action.cost_usd, action.duration_s, action.basis)}")
     if do:
         if action.argv is not None:
-            consent(f"{action.command}, {forecast_text(action.cost_usd, action.duration_s)}?", yes=yes)
+            consent(f"{action.command}, {forecast_text(action.cost_usd, action.duration_s, action.basis)}?", yes=yes)
         done = service.do_next(campaign)
         note(f"started: {campaign}/{done.run}")
 

@@ -67,7 +67,8 @@ def consent(question: str, *, yes: bool) -> None:
         raise RefusedError("not done: the answer was no", remedy="nothing was started or changed")
 
 
-def forecast_text(cost_usd: float | None, duration_s: float | None = None) -> str:
-    """`forecast cost $1.90, 12:30`."""
+def forecast_text(cost_usd: float | None, duration_s: float | None = None, basis: str | None = None) -> str:
+    """`forecast cost $1.90, 12:30 (as pilot: 0.4 examples/s)`."""
     text = f"forecast cost {money(cost_usd)}"
-    return text + (f", {duration(duration_s)}" if duration_s is not None else "")
+    text += f", {duration(duration_s)}" if duration_s is not None else ""
+    return text + (f" ({basis})" if basis else "")

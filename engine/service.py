@@ -148,6 +148,10 @@ class Service:
         return self._start(view, self._plan(view, run, assignments))
 
     def _plan(self, view: View, run: str | None, assignments: Sequence[str]) -> LaunchPlan:
+        if view.config.generator.kind == "builtin":
+            from engine.generate.backends import check_model
+
+            check_model(view.config.model)
         name = checked_name(run, "run") if run else _due_run(view.picture)
         existing = view.picture.run(name)
         if existing is not None:
@@ -173,13 +177,10 @@ class Service:
         return LaunchPlan(name, chosen, parent, target, forecast)
 
     def _start(self, view: View, plan: LaunchPlan) -> str:
-        from engine.generate.backends import check_model
         from engine.supervise.launch import start_attempt
 
         config = view.config
         prompts = load_prompts(config, view.path)
-        if config.generator.kind == "builtin":
-            check_model(config.model)
         spec = RunSpec(
             campaign=config.name,
             run=plan.run,

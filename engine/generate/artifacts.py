@@ -54,7 +54,8 @@ def write_artifacts(files: RunFiles, spec: RunSpec, prompts: PromptBuilder, sess
         if record.get("kept"):
             kept.append(record)
     kept.sort(key=lambda record: int(record["index"]))
-    verdict = judge(spec.gate, spec.policy, tally, ended=True, target=session.target.examples)
+    ended = session.outcome in ("completed", "exhausted")  # a run that was stopped has not had its say
+    verdict = judge(spec.gate, spec.policy, tally, ended=ended, target=session.target.examples)
     commit = git_commit(Path(spec.workspace or Path.cwd()))
     rows = (_row(record, spec, prompts, commit) for record in kept)
     write_atomic(files.pilot_data, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

@@ -17,7 +17,8 @@ class NextAction:
 
     `argv` is the exact command (None where there is nothing to run: wait, review, done, blocked); `run` is the run
     it starts, extends or waits for; `parameters` those of the run it would start; `changes` dotted names with
-    (before, after) and `why` a reason per changed name. `cost_usd` and `duration_s` are forecasts, None when unknown.
+    (before, after) and `why` a reason per changed name. `cost_usd` and `duration_s` are forecasts, None when
+    unknown; `basis` says what they rest on.
     """
 
     kind: NextKind
@@ -30,6 +31,7 @@ class NextAction:
     why: dict[str, str] = field(default_factory=dict)
     cost_usd: float | None = None
     duration_s: float | None = None
+    basis: str | None = None
 
     @property
     def command(self) -> str | None:
@@ -49,4 +51,5 @@ class NextAction:
             "why": self.why,
             "cost_usd": self.cost_usd,
             "duration_s": self.duration_s,
+            "basis": self.basis,
         }

@@ -23,6 +23,7 @@ from engine.qc.metrics import METRICS
 __all__ = ["next_action", "parameters_for"]
 
 LEAST_EXTENSION = 20
+TELLING = ("stop", "max_tokens")
 
 
 def next_action(campaign: Campaign, runs: Sequence[PastRun], budget: Budget) -> NextAction:
@@ -69,7 +70,8 @@ def _finished(scale: PastRun) -> bool:
 def _after_scale(campaign: Campaign, scale: PastRun) -> NextAction:
     count = f"{scale.name} kept {scale.kept} of {scale.target}"
     if _finished(scale):
-        return NextAction("done", f"{count}; gate {scale.gate.sentence}", run=scale.name)
+        pairs = f"its pairs are in artifacts/{campaign.name}/{scale.name}/pilot_data.jsonl"
+        return NextAction("done", f"{count}; gate {scale.gate.sentence}; {pairs}", run=scale.name)
     if scale.state in ("stopped", "failed", "lost"):
         return _interrupted(campaign, scale)
     if scale.gate.verdict == "fail" or not scale.gate.reachable:
@@ -110,6 +112,8 @@ def _interrupted(campaign: Campaign, run: PastRun) -> NextAction:
         f"{run.name} {verb} {run.state}{why} with {run.kept} of {run.target} kept; "
         f"`pilothouse restart {campaign.name}/{run.name}` goes on with it"
     )
+    if run.kept == 0 and run.state == "failed":
+        reason += " as it was launched; after a change to the campaign file, launch under another --run name"
     if run.gate.verdict == "fail":
         reason += f", but its gate says {run.gate.sentence}: launch another --run instead"
     return NextAction("blocked", reason, run=run.name)
@@ -246,7 +250,8 @@ def _review(campaign: Campaign, run: PastRun, reason: str) -> NextAction:
 
 
 def _priced(action: NextAction, forecast: Forecast) -> NextAction:
-    return replace(action, cost_usd=round(forecast.cost_usd, 4), duration_s=round(forecast.duration_s, 1))
+    cost, duration = round(forecast.cost_usd, 4), round(forecast.duration_s, 1)
+    return replace(action, cost_usd=cost, duration_s=duration, basis=forecast.basis)
 
 
 def _free_name(name: str, runs: Sequence[PastRun]) -> str:
@@ -275,6 +280,8 @@ def _as_yaml(value: Any) -> str:
 
 
 def _in_words(changes: dict[str, tuple[Any, Any]]) -> str:
-    """ "; response.max_tokens 80 → 100". A seed that moves on is no news."""
-    parts = [f"{key} {_as_yaml(old)} → {_as_yaml(new)}" for key, (old, new) in changes.items() if key != "seed"]
-    return f"; {', '.join(parts)}" if parts else ""
+    """ "; changes response.stop, response.max_tokens", what tells most first. A seed that moves on is no news."""
+    names = sorted(
+        (key for key in changes if key != "seed"), key=lambda key: (key.rpartition(".")[2] not in TELLING, key)
+    )
+    return f"; changes {', '.join(names)}" if names else ""

@@ -23,6 +23,7 @@ from engine.supervise.generator import Exit
 from engine.supervise.liveness import RunLiveness, run_liveness
 
 KEEPER_PATIENCE_S = 30.0
+LEAST_MEASURED_S = 2.0
 
 
 class RunReplay:
@@ -186,7 +187,7 @@ class RunReplay:
             counts=self._counts(foreign is not None),
             metrics=metrics,
             computed=computed if foreign is not None else None,
-            gate=self._own_gate(extend_to, ended=not live),
+            gate=self._own_gate(extend_to, ended=state == "succeeded"),
             reason=reason,
             cost_usd=round(self.meter.device_hours * spec.budget.gpu_usd_per_hour, 6),
             active_s=round(self.meter.active_s, 3),
@@ -210,9 +211,10 @@ class RunReplay:
         return Counts(target=self.target, max_candidates=self.max_candidates, **known)
 
     def _rate(self) -> float | None:
-        """Kept pairs a second in this attempt's generating time."""
+        """Kept pairs a second in this attempt's generating time; too short a time of a live run tells nothing."""
         seconds = seconds_between(self._course.generating_since, self._last_record)
-        return round(self._kept_now / seconds, 4) if seconds and seconds > 0 and self._kept_now else None
+        least = 0.0 if self._course.end is not None else LEAST_MEASURED_S
+        return round(self._kept_now / seconds, 4) if seconds and seconds > least and self._kept_now else None
 
     def _warnings(self, live: bool) -> tuple[str, ...]:
         found = [self.damage] if self.damage else []

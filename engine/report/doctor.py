@@ -77,6 +77,8 @@ def _folder(root: Path) -> Iterator[Finding]:
 
 
 def _campaigns(root: Path) -> Iterator[Finding]:
+    from engine.generate.backends import check_model
+
     paths = Workspace(root).campaign_files()
     if not paths:
         yield Finding(True, "no configs/ here: start in the folder that holds it, or run `pilothouse demo`")
@@ -84,6 +86,8 @@ def _campaigns(root: Path) -> Iterator[Finding]:
         try:
             campaign = load_checked(path)
             load_prompts(campaign, path)
+            if campaign.generator.kind == "builtin":
+                check_model(campaign.model)
             yield Finding(True, f"campaign {campaign.name}: {campaign.model.path} on {campaign.model.backend}")
         except PilothouseError as error:
             yield Finding(False, f"campaign {path.stem}: {error.what} ({error.where})")

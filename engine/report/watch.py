@@ -19,6 +19,8 @@ class RunLines:
 
     def update(self, run: RunSnapshot) -> Iterator[str]:
         """The lines that `run` adds to what was said before."""
+        if run.attempt == 0 and run.live:
+            return  # claimed, and its keeper about to write
         before, self._last = self._last, run
         if before is None or before.attempt != run.attempt:
             started = f"{run.id}: attempt {run.attempt} for {run.counts.target} examples"

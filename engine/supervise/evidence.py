@@ -30,10 +30,13 @@ def own_word(files: RunFiles, attempt: int) -> GenerationEnded | None:
 
 
 def last_line(log: Path) -> str:
-    """The last line of `log` that says something, sanitised; empty when there is none."""
+    """The last line of `log` that says what happened, sanitised; empty when there is none.
+
+    Where and what to do follow what happened in our own errors: the reason is what stands before them.
+    """
     tail = LogTail(log, line_limit=REASON_LIMIT)
-    lines = [*tail.last(20), tail.partial]
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    lines = (line.strip() for line in reversed([*tail.last(20), tail.partial]))
+    return next((line for line in lines if line and not line.startswith(("to do: ", "where: "))), "")
 
 
 def record_end(

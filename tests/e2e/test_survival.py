@@ -119,6 +119,8 @@ def test_stop_returns_when_nothing_lives_and_restart_goes_on(desk: Desk) -> None
     assert not any(lives(pid) for pid in identities(desk, "pilot"))
     run = desk.run_status("pilot")
     assert run["state"] == "stopped"
+    leakage = next(check for check in run["gate"]["checks"] if check["metric"] == "delimiter_leakage")
+    assert leakage["verdict"] == "undecided", "what is decided at the end is not decided by stopping early"
     assert (desk.folder / "artifacts" / "demo" / "pilot" / "qc_summary.json").exists()
     assert desk.run("stop", "demo/pilot").returncode == 4
     assert desk.run("restart", "demo/pilot", "--yes").returncode == 0

@@ -180,6 +180,15 @@ def test_a_broken_run_names_its_remedy_and_starts_nothing() -> None:
     action = next_action(campaign(), [run("pilot", OPEN, "failed", reason="exit code 1")], RICH)
     assert "exit code 1" in action.reason
     assert "pilothouse restart c/pilot" in action.reason
+    nothing = next_action(campaign(), [run("pilot", {}, "failed", kept=0, candidates=0)], RICH)
+    assert "another --run name" in nothing.reason
+
+
+def test_a_long_list_of_changes_is_named_not_recited() -> None:
+    action = next_action(campaign(), [PILOT_FAILS], RICH)
+    assert "; changes response.stop" in action.reason
+    assert action.changes["response.stop"][1]
+    assert action.basis
 
 
 def test_scale_takes_the_passing_parameters_and_its_own_seed() -> None:

@@ -176,6 +176,20 @@ def test_the_gate_judges_items_before_the_first_hole(files: RunFiles) -> None:
     assert run.counts.kept == 3
 
 
+def test_a_rate_is_not_told_from_a_moment(files: RunFiles) -> None:
+    """Two records in the first half second are no rate, while the run is live."""
+    keeper(files, alive=True)
+    journal(files.keeper_journal, KeeperStarted(keeper=DEAD))
+    journal(files.generator_journal, PhaseEntered(phase="generating", time="2026-01-01T00:00:00Z"))
+    for index, second in enumerate(("00.4", "00.5")):
+        with JournalWriter(files.records) as writer:
+            writer.append(record(index, time=f"2026-01-01T00:00:{second}Z"))
+    assert look(files).examples_per_second is None
+    with JournalWriter(files.records) as writer:
+        writer.append(record(2, time="2026-01-01T00:00:06Z"))
+    assert look(files).examples_per_second == 0.5
+
+
 def test_records_put_away_are_forgotten(files: RunFiles) -> None:
     """`restart --fresh` replaces the records: a viewer that watched before does not mix old and new."""
     with JournalWriter(files.records) as writer:

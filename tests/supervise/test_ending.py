@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from engine.journal.events import GenerationEnded
 from engine.supervise.ending import StopOrder, judge
+from engine.supervise.evidence import last_line
 from engine.supervise.generator import Exit
 
 Outcome = Literal["completed", "exhausted", "stopped", "failed"]
@@ -52,3 +54,9 @@ def test_the_verdict(ended: Exit, outcome: Outcome | None, order: StopOrder | No
 def test_the_generators_own_reason_is_kept() -> None:
     assert judge(Exit(code=0), own_word=word("exhausted", "spent 400"), order=None).reason == "spent 400"
     assert judge(Exit(code=5), own_word=word("failed", "no model"), order=None).reason == "exit code 5: no model"
+
+
+def test_the_reason_is_what_happened_not_what_to_do(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    log.write_text("loading\nerror: the model folder is empty\n  where: /models/x\n  to do: copy the model there\n")
+    assert last_line(log) == "error: the model folder is empty"

@@ -9,7 +9,7 @@ from engine.errors import ConfigurationError
 from engine.generate.backends.base import Backend
 
 _PACKAGES: dict[str, tuple[str, ...]] = {"ctranslate2": ("ctranslate2", "tokenizers"), "vllm": ("vllm",), "server": ()}
-_REMEDIES = {"ctranslate2": "pip install ctranslate2 tokenizers", "vllm": "pip install 'pilothouse[gpu]'"}
+_REMEDIES = {"ctranslate2": "pip install ctranslate2 tokenizers"}
 BUILT = frozenset({"ctranslate2"})
 
 
@@ -27,7 +27,7 @@ def check_backend(model: ModelConfig) -> None:
     """`ConfigurationError` when the backend that `model` names cannot be used here. Loads nothing."""
     name = model.backend
     missing = missing_packages(name)
-    if missing:
+    if missing and name in BUILT:
         raise ConfigurationError(
             f"backend {name} needs the package {missing[0]}, which is not installed",
             where="model.backend",
@@ -35,7 +35,8 @@ def check_backend(model: ModelConfig) -> None:
         )
     if name not in BUILT:
         raise ConfigurationError(
-            f"backend {name} is not part of this version, which generates with ctranslate2 only",
+            f"backend {name} is not part of this version, which generates with ctranslate2 only"
+            + (f"; its package {missing[0]} is not installed either" if missing else ""),
             where="model.backend",
             remedy="set model.backend to ctranslate2 and model.path to a converted model, or run your own program "
             "with generator: {kind: command, argv: [...]}",
