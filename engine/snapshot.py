@@ -51,7 +51,7 @@ class RunSnapshot:
     `state` describes the process, never the gate. `started` and `ended` are UTC, ISO 8601; `active_s` is device time
     over all attempts in seconds; `examples_per_second` is kept pairs over the generating time of this attempt.
     `keeper_alive` is None where that cannot be known from here (another host). `computed` holds our own figures
-    beside an imported run's (`metrics`), and is None for runs of our own.
+    beside an imported run's (`metrics`), and is None for runs of our own. `devices` are those it has, or had last.
     """
 
     id: str
@@ -84,6 +84,7 @@ class RunSnapshot:
     heartbeat: str | None = None
     author: str = ""
     warnings: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
 
     @property
     def live(self) -> bool:
@@ -115,6 +116,7 @@ class RunSnapshot:
             "imported": self.imported,
             "gpu_held": self.gpu_held,
             "author": self.author,
+            "devices": list(self.devices),
             "warnings": list(self.warnings),
         }
         if self.computed is not None:
@@ -159,7 +161,7 @@ class CampaignSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All campaigns of a workspace, runs in the order they were created."""
+    """All campaigns of a workspace, runs in the order they were created. `devices` are in use by live runs."""
 
     workspace: str
     host: str

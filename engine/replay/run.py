@@ -201,6 +201,7 @@ class RunReplay:
             heartbeat=course.heartbeat if live else None,
             author=course.author or spec.author,
             warnings=self._warnings(live),
+            devices=tuple(sorted({device for _, device in self.meter.devices})),
         )
 
     def _counts(self, foreign: bool) -> Counts:

@@ -39,11 +39,9 @@ class WorkspaceReplay:
         files = {path.stem: path for path in self.workspace.campaign_files()}
         for name in self.workspace.campaigns_with_runs():
             files.setdefault(name, self.workspace.configs / f"{name}.yaml")
-        return Snapshot(
-            workspace=str(self.workspace.root),
-            host=self._host,
-            campaigns=tuple(self._campaign(files[name]) for name in sorted(files) if only in (None, name)),
-        )
+        campaigns = tuple(self._campaign(files[name]) for name in sorted(files) if only in (None, name))
+        devices = {device for campaign in campaigns for run in campaign.runs if run.live for device in run.devices}
+        return Snapshot(str(self.workspace.root), self._host, campaigns, tuple(sorted(devices)))
 
     def orphans(self, campaign: str) -> list[tuple[RunFiles, int]]:
         """Runs of `campaign` whose generator goes on without a keeper, with their attempt; of the last refresh."""

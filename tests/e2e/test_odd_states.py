@@ -26,7 +26,9 @@ def test_a_dead_keepers_run_is_adopted_by_whoever_watches(desk: Desk) -> None:
     os.kill(keeper, signal.SIGKILL)
     wait_until(lambda: not lives(keeper), 10, "the keeper's death")
     assert lives(generator)
-    assert any("keeper died" in warning for warning in desk.run_status("pilot")["warnings"])
+    orphan = desk.run_status("pilot")
+    assert any("keeper died" in warning for warning in orphan["warnings"])
+    assert orphan["devices"][0].startswith("cpu@")
     watched = desk.run("watch", "demo/pilot")
     assert watched.returncode == 0, watched.stderr
     run = desk.run_status("pilot")
