@@ -6,12 +6,14 @@ Textual is imported only for the dashboard, after the settings that it reads at 
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import EXIT_DONE, EXIT_USAGE
+from tui.places import state_folder
 
 DEFAULTS = {
     "TEXTUAL_FPS": "10",
@@ -31,6 +33,7 @@ def open_dashboard(root: Path, campaign: str | None = None) -> int:
         return EXIT_USAGE
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+    from engine.logs.sanitise import sanitise
     from engine.service import Service
     from tui.app import PilothouseApp
 
@@ -42,17 +45,17 @@ def open_dashboard(root: Path, campaign: str | None = None) -> int:
         return EXIT_CRASHED
     going = [run.id for run in app.view.runs if run.live]
     if going and result is not None:
-        sys.stdout.write(f"{', '.join(going)} goes on; `pilothouse` shows it again\n")
+        again = "pilothouse" if root.resolve() == Path.cwd() else f"cd {shlex.quote(str(root))} && pilothouse"
+        verb = "goes on" if len(going) == 1 else "go on"
+        sys.stdout.write(f"{sanitise(', '.join(going))} {verb}; to see it again: {sanitise(again)}\n")
     return app.return_code or EXIT_DONE
 
 
 def _crash_report(trace: str) -> str:
     """Put the traceback into a private file; what to tell the person."""
-    base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    path = base / "pilothouse" / "crash.log"
     words = "the screen broke down; runs are not affected and go on\n"
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = state_folder() / "crash.log"
         path.write_text(trace, encoding="utf-8")
         path.chmod(stat.S_IRUSR | stat.S_IWUSR)
     except OSError:

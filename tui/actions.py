@@ -177,10 +177,10 @@ ACTIONS: tuple[Action, ...] = (
     Action("last_line", "G,end", "G", "end", "To the log's last line, and follow it", "log", 3),
     Action("scroll_left", "left", "←", "left", "Show what is further left", "log", palette=False),
     Action("scroll_right", "right", "→", "right", "Show the rest of long lines", "log", 4, palette=False),
-    Action("close", "escape,l", "esc", "back", "Back to the dashboard", "log", 5),
+    Action("close", "escape,l,q", "esc q", "back", "Back to the dashboard", "log", 5),
     Action("help", "question_mark,f1", "?", "help", "This page", "everywhere", 8),
     Action("command_palette", "ctrl+p", "^p", "all", "Every action, by name", "everywhere", 9, palette=False),
-    Action("quit", "q,ctrl+q", "q", "quit", "Close the screen; runs go on and nothing is stopped", "everywhere", 10),
+    Action("quit", "q", "q", "quit", "Close the screen; runs go on and nothing is stopped", "dashboard", 10),
     Action("suspend_process", "ctrl+z", "^z", "suspend", "Back to the shell; fg returns", "everywhere", palette=False),
 )
 

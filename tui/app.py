@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 import signal
 import time
@@ -24,6 +25,7 @@ from tui.cockpit import Cockpit
 from tui.feed import Feed
 from tui.messages import CallEnded, CallProgress, ForecastArrived, LogArrived, SnapshotArrived
 from tui.operations import Operations
+from tui.places import state_folder
 from tui.screens.base import ActionScreen
 from tui.screens.dashboard import DashboardScreen
 from tui.screens.picker import PickerScreen
@@ -32,7 +34,7 @@ from tui.view import STALE_AFTER_S, View
 
 TICK_S = 0.5
 SETTLE_S = 2.0
-KEPT_COMMANDS = ("Theme", "Screenshot")
+KEPT_COMMANDS = ("Theme",)
 
 
 def _line_is_gone() -> bool:
@@ -99,6 +101,13 @@ class PilothouseApp(App[int]):
 
     def action_leave(self) -> None:
         self.leave()
+
+    def action_suspend_process(self) -> None:
+        """Go to the background as a terminal's own ctrl+z would: the whole process group stops. Textual stops this
+        process alone, and a shell that waits for `make`, which started us, would never get its prompt back."""
+        if self._driver is not None and self._driver.can_suspend:
+            self._suspend_signal()
+            os.killpg(os.getpgrp(), signal.SIGTSTP)
 
     def action_help_quit(self) -> None:
         """What ctrl+c does: nobody should lose a screen to a habit."""
@@ -183,6 +192,13 @@ class PilothouseApp(App[int]):
     def on_forecast_arrived(self, message: ForecastArrived) -> None:
         self.operations.forecast_arrived(message)
 
+    def keep_screenshot(self) -> None:
+        """Save the screen as SVG where it works on a server too, and say where."""
+        try:
+            self.say(f"saved {self.save_screenshot(path=str(state_folder()))}")
+        except OSError as error:
+            self.say(f"not saved: {error}", severity="error")
+
     def say(self, text: str, *, severity: Literal["information", "warning", "error"] = "information") -> None:
         """A short notice in a corner."""
         self.notify(clean(text, 400), severity=severity, markup=False, timeout=4)
@@ -197,6 +213,7 @@ class PilothouseApp(App[int]):
                 if action.palette and action.possible(self.view) and hasattr(screen, f"do_{action.id}"):
                     title = f"{action.name}: the selected run" if action.on_run else action.name
                     yield SystemCommand(title, action.help, lambda name=action.id: screen.action_perform(name))
+        yield SystemCommand("Screenshot", "Save a picture of the screen (SVG)", self.keep_screenshot)
         for command in super().get_system_commands(screen):
             if command.title in KEPT_COMMANDS:
                 yield command

@@ -28,6 +28,10 @@ PARAMETER_LABELS: dict[str, str] = {
 BACKEND_LABELS = {"vllm": "vLLM", "ctranslate2": "CTranslate2", "server": "server"}
 
 
+LONGEST_GAP_S = 60.0
+"""Beyond this a silent keeper is no clock any more."""
+
+
 def metric_label(metric: str, *, long: bool = False) -> str:
     """The metric's title; its long one where there is room."""
     return "kept pairs" if long and metric == "examples" else metric_title(metric, long=long)
@@ -123,13 +127,15 @@ def unix_time(stamp: str | None) -> float | None:
 
 
 def elapsed(run: RunSnapshot, now: float) -> float | None:
-    """Seconds from the run's start to its end, or to `now` while it goes on; None when it never started."""
-    started, ended = unix_time(run.started), unix_time(run.ended)
-    if started is None:
+    """Seconds that the run has had its devices, over all attempts; time in which it stood still does not count.
+
+    While it goes on, the seconds since its keeper's last heartbeat are added, so that a clock beside it moves. None
+    when it never started (an imported run's time is not known).
+    """
+    if run.imported or run.started is None:
         return None
-    if ended is None and not run.live:
-        return None
-    return max(0.0, (ended if ended is not None and not run.live else now) - started)
+    beaten = unix_time(run.heartbeat) if run.live else None
+    return run.active_s + (max(0.0, min(now - beaten, LONGEST_GAP_S)) if beaten is not None and now else 0.0)
 
 
 def remaining(run: RunSnapshot) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
@@ -13,6 +14,7 @@ from tests.tui import pictures
 from tests.tui.driving import opened
 from tui.cells import plain
 from tui.panels.arrange import PARTS, draw
+from tui.screens.log import LogScreen
 from tui.screens.picker import PickerScreen
 from tui.view import View
 from tui.widgets.cell_lines import CellLines
@@ -127,7 +129,7 @@ async def test_a_new_picture_repaints_only_what_differs() -> None:
         service.snapshot = pictures.snapshot(
             pictures.campaign(pictures.run(), pictures.live_run(counts=counts), next=pictures.WAIT)
         )
-        await screen.until(lambda: "62 of 100 kept" in screen.text)
+        await screen.until(lambda: "62 of 100" in screen.text)
         after = {part: screen.dashboard.query_one(f"#{part}", CellLines).lines for part in PARTS}
         assert {part for part in PARTS if parts[part] != after[part]} == {"table", "facts"}
         assert "62 of 100" in screen.painted
@@ -244,3 +246,41 @@ async def test_keys_of_the_footer_can_be_clicked() -> None:
         place = screen.dashboard.query_one("#footer", CellLines).text.index("? help")
         await screen.pilot.click("#footer", offset=(place, 0))
         assert "Do the next action" in screen.dialog().text
+
+
+@pytest.mark.parametrize("size", [(60, 16), (80, 24), (120, 40)])
+async def test_a_broken_file_hides_no_run_that_lives(size: tuple[int, int]) -> None:
+    """Somebody's editor half-saved the campaign: what is wrong is said, and the live run can still be stopped."""
+    service = pictures.FakeService(pictures.seed_story())
+    async with opened(service, size) as screen:
+        whole = service.snapshot.campaigns[0]
+        broken = replace(
+            whole, state="broken", campaign=None, budget=None, next=None, error="unknown key 'x'\n  where: a.yaml:3"
+        )
+        service.snapshot = replace(service.snapshot, campaigns=(broken,))
+        await screen.until(lambda: "cannot be used" in screen.text)
+        assert "unknown key 'x'" in screen.painted
+        assert "iteration-1 ● running" in screen.text
+        assert "runaway" in screen.painted
+        await screen.press("s")
+        assert screen.dialog()
+
+
+async def test_q_on_the_log_goes_back_and_on_the_dashboard_quits() -> None:
+    async with opened(pictures.FakeService(pictures.seed_story())) as screen:
+        await screen.press("l")
+        await screen.until(lambda: isinstance(screen.app.screen, LogScreen))
+        await screen.press("q")
+        await screen.until(lambda: screen.app.screen is screen.dashboard)
+        await screen.press("q")
+        await screen.until(lambda: screen.app._exit)
+
+
+async def test_a_screenshot_lands_where_a_server_has_room_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    async with opened(pictures.FakeService(pictures.seed_story())) as screen:
+        screen.app.keep_screenshot()
+        (picture,) = (tmp_path / "pilothouse").glob("*.svg")
+        assert "iteration-1" in picture.read_text()

@@ -50,13 +50,17 @@ def test_file_sizes(octets: int, text: str) -> None:
     assert formatting.size(octets) == text
 
 
-def test_a_live_run_is_timed_up_to_now_and_a_finished_one_up_to_its_end() -> None:
-    assert formatting.elapsed(pictures.live_run(), pictures.NOW) == 761
-    assert formatting.elapsed(pictures.run(), pictures.NOW) == 2412
-
-
-def test_a_clock_that_is_behind_never_shows_negative_time() -> None:
-    assert formatting.elapsed(pictures.live_run(), pictures.NOW - 10_000) == 0
+def test_only_time_on_the_devices_counts_and_the_clock_moves_between_heartbeats() -> None:
+    """A run that was stopped overnight did not take the night; a silent keeper is no clock for ever."""
+    beat = "2027-01-15T08:12:30Z"
+    at = formatting.unix_time(beat)
+    assert at is not None
+    live = pictures.live_run(active_s=100.0, heartbeat=beat)
+    assert formatting.elapsed(live, at + 1.5) == 101.5
+    assert formatting.elapsed(live, at - 10_000) == 100.0
+    assert formatting.elapsed(live, at + 10_000) == 100.0 + formatting.LONGEST_GAP_S
+    assert formatting.elapsed(pictures.run(active_s=14.0), at) == 14.0
+    assert formatting.elapsed(pictures.run(imported=True), at) is None
 
 
 def test_what_is_left_follows_from_the_rate_and_is_unknown_without_one() -> None:

@@ -30,6 +30,8 @@ Look = tuple[str, str, Role]
 NO_VERDICT: Look = ("", "", "dim")
 FURTHER_METRICS = ("instruction_yield", "pair_yield", "duplicate_rate")
 
+WIDEST_PROGRESS = 7
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:
@@ -187,8 +189,9 @@ def _kept(view: View, shape: Columns) -> Line:
     target = campaign.target.examples if campaign else None
     groups = []
     for place, run in enumerate(shape.runs):
-        same = run.counts.target == target
-        number = formatting.count(run.counts.kept) if same else formatting.progress(run.counts.kept, run.counts.target)
+        number = formatting.progress(run.counts.kept, run.counts.target)
+        if target == run.counts.target or run.counts.kept >= run.counts.target or len(number) > WIDEST_PROGRESS:
+            number = formatting.count(run.counts.kept)
         before = shape.runs[place - 1] if place else None
         groups.append(_value(view, run, Figure(number, change=trend("examples", before, run))))
     note = ""

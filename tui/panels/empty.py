@@ -7,7 +7,7 @@ from tui.view import View
 
 
 def empty_lines(view: View, width: int) -> tuple[Line, ...] | None:
-    """None when there is a campaign to show."""
+    """None when there is a campaign to show, or at least its runs: a broken file must not hide what lives and costs."""
     if view.snapshot is None:
         text = view.problem or "reading configs/ and artifacts/ …"
         return ((), *_paragraph(text, width, "bad" if view.problem else "dim"))
@@ -17,7 +17,7 @@ def empty_lines(view: View, width: int) -> tuple[Line, ...] | None:
     if current is None:
         name = f"There is no campaign {view.campaign!r} here." if view.campaign else "Several campaigns are here."
         return ((), *_paragraph(name, width, "text"), *_do("a", "choose one", width))
-    if current.error is not None:
+    if current.error is not None and not current.runs:
         return _broken(current.error, current.file, width)
     return None
 
@@ -55,5 +55,5 @@ def _broken(error: str, file: str, width: int) -> tuple[Line, ...]:
         (),
         *((Cell(f"  {row}"),) for row in lines),
         (),
-        *_paragraph(f"Mend {file}: it is read again by itself, and runs that are going go on.", width, "dim"),
+        *_paragraph(f"{file} is read again by itself as soon as it changes.", width, "dim"),
     )

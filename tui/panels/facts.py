@@ -96,7 +96,7 @@ def budget_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
         ),
         spread(
             [Cell(" committed ", "dim"), Cell(formatting.money(budget.committed_usd))],
-            [Cell(f"{budget.device_hours:.2f} h", "dim")] if width >= 26 else [],
+            [Cell(f"{budget.device_hours:.2f} h used", "dim")] if width >= 32 else [],
             width,
         ),
     ]
@@ -115,7 +115,7 @@ def run_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
     title = [Cell(f"{formatting.run_label(run.name, width - 18)} ", "strong"), Cell(f"{sign} {word}", role)]
     kept = [
         Cell(f" {formatting.count(run.counts.kept)}", "strong"),
-        Cell(f" of {formatting.count(run.counts.target)} kept", "dim"),
+        Cell(f" of {formatting.count(run.counts.target)}" + (" kept" if width >= 28 else ""), "dim"),
     ]
     left = formatting.remaining(run)
     seconds = formatting.elapsed(run, view.now)

@@ -16,7 +16,7 @@ def next_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
     action = view.next
     warnings = [_warning(text, width) for text in view.current.warnings] if view.current else []
     if action is None:
-        return (rule([Cell("Next", "strong")], width), (Cell(" not known", "dim"),))
+        return _broken(view, width, rows)
     command = action.command
     title = [Cell("Next", "strong")]
     warnings = warnings[: max(0, rows - 1 - bool(command))]
@@ -32,6 +32,14 @@ def next_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
             spread([Cell("   $ ", "rule"), Cell(command, "dim", action="copy_command")], _forecast(action), width)
         )
     return (rule(title, width), *lines[: rows - len(warnings)], *warnings)
+
+
+def _broken(view: View, width: int, rows: int) -> tuple[Line, ...]:
+    """No next action without a campaign file: what is wrong with it, and what to do."""
+    error = view.current.error if view.current else None
+    title = [Cell("This campaign's file cannot be used; runs go on", "bad")] if error else [Cell("Next", "strong")]
+    words = [row for part in (error or "not known").splitlines() for row in wrap(part.strip(), width - 2)]
+    return (rule(title, width), *((Cell(f" {row}"),) for row in words[:rows]))
 
 
 def _warning(text: str, width: int) -> Line:
