@@ -18,7 +18,7 @@ from engine.errors import RefusedError
 
 PILOT_S, PILOT_EXAMPLES = 2400.0, 100
 SCALE_S, SCALE_EXAMPLES = 21_600.0, 15_000
-CPU_STARTUP_S, CPU_EXAMPLE_S = 5.0, 0.5
+CPU_STARTUP_S, CPU_EXAMPLE_S = 2.0, 0.1
 
 
 class RunFigures(Protocol):

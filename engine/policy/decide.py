@@ -213,9 +213,9 @@ def _start(
     parameters, parent = parameters_for(campaign, name, runs)
     source = parent_of(runs) if kind == "iterate" else next((run for run in runs if run.name == parent), None)
     before = parent_parameters(campaign, source)
-    changes = difference(before, parameters)
+    changes = dict(sorted(difference(before, parameters).items(), key=lambda change: _telling(change[0])))
     argv: tuple[str, ...] = ("pilothouse", "launch", campaign.name, "--run", name)
-    why = dict.fromkeys(changes, f"iterations.{name} of the campaign lists it")
+    why = dict.fromkeys(changes, f"the campaign lists it for {name}")
     if kind == "iterate" and name not in campaign.iterations:
         _, why = propose(campaign, runs)
         flat = flatten(parameters)
@@ -279,9 +279,13 @@ def _as_yaml(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def _telling(parameter: str) -> tuple[bool, int, str]:
+    """Sorts parameters by how much a change of theirs says: stop strings and token limit first, the seed last."""
+    inner = parameter.rpartition(".")[2]
+    return parameter == "seed", TELLING.index(inner) if inner in TELLING else len(TELLING), parameter
+
+
 def _in_words(changes: dict[str, tuple[Any, Any]]) -> str:
-    """ "; changes response.stop, response.max_tokens", what tells most first. A seed that moves on is no news."""
-    names = sorted(
-        (key for key in changes if key != "seed"), key=lambda key: (key.rpartition(".")[2] not in TELLING, key)
-    )
+    """ "; changes response.stop, response.max_tokens". A seed that moves on is no news."""
+    names = [key for key in changes if key != "seed"]
     return f"; changes {', '.join(names)}" if names else ""
