@@ -10,7 +10,7 @@ from typing import Literal
 
 from engine.journal.events import ProcessIdentity
 from engine.supervise.census import RunProcesses
-from engine.supervise.identity import is_alive, signal_process
+from engine.supervise.identity import signal_process
 
 GRACE_S = 20.0
 TERMINATE_S = 3.0
@@ -69,7 +69,8 @@ class StopLadder:
             return True
         if self._rung == "interrupt":
             leader = self._processes.leader
-            if now >= self._deadline or leader is None or is_alive(leader) is False:
+            # By the same look as `alive`: a leader that dies right after it is seen again next time, gone with all.
+            if now >= self._deadline or leader is None or leader not in alive:
                 self._terminate(now, alive)
         elif self._rung == "terminate":
             if now >= self._deadline:
