@@ -46,8 +46,8 @@ def open_dashboard(root: Path, campaign: str | None = None) -> int:
     going = [run.id for run in app.view.runs if run.live]
     if going and result is not None:
         again = "pilothouse" if root.resolve() == Path.cwd() else f"cd {shlex.quote(str(root))} && pilothouse"
-        verb = "goes on" if len(going) == 1 else "go on"
-        sys.stdout.write(f"{sanitise(', '.join(going))} {verb}; to see it again: {sanitise(again)}\n")
+        verb, it = ("goes on", "it") if len(going) == 1 else ("go on", "them")
+        sys.stdout.write(f"{sanitise(', '.join(going))} {verb}; {sanitise(again)} shows {it} again\n")
     return app.return_code or EXIT_DONE
 
 

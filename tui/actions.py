@@ -20,7 +20,7 @@ def _always(_: View) -> str | None:
 
 def _next(view: View) -> str | None:
     if view.next is None:
-        return "no campaign is open" if view.current is None else "its file has to be mended first"
+        return "no campaign is open" if view.current is None else "its file cannot be used: what is wrong stands on top"
     if view.next.argv is None:
         return f"nothing to start now: {view.next.reason}"
     return _not_busy(view)

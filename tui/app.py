@@ -104,10 +104,25 @@ class PilothouseApp(App[int]):
 
     def action_suspend_process(self) -> None:
         """Go to the background as a terminal's own ctrl+z would: the whole process group stops. Textual stops this
-        process alone, and a shell that waits for `make`, which started us, would never get its prompt back."""
-        if self._driver is not None and self._driver.can_suspend:
-            self._suspend_signal()
-            os.killpg(os.getpgrp(), signal.SIGTSTP)
+        process alone, and a shell that waits for `make`, which started us, would never get its prompt back.
+
+        The terminal is given back first, because the shell takes it as soon as the group's leader stands still. The
+        signal's default action stops us within the call; where no shell is left to wake us the kernel ignores it.
+        """
+        driver = self._driver
+        if driver is None or not driver.can_suspend:
+            return
+        self._suspend_signal()
+        driver.suspend_application_mode()
+        with driver.no_automatic_restart():
+            before = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            try:
+                os.killpg(os.getpgrp(), signal.SIGTSTP)
+            finally:
+                signal.signal(signal.SIGTSTP, before)
+        driver.resume_application_mode()
+        self._resume_signal()
+        self.refresh(layout=True)
 
     def action_help_quit(self) -> None:
         """What ctrl+c does: nobody should lose a screen to a habit."""
@@ -200,7 +215,8 @@ class PilothouseApp(App[int]):
             self.say(f"not saved: {error}", severity="error")
 
     def say(self, text: str, *, severity: Literal["information", "warning", "error"] = "information") -> None:
-        """A short notice in a corner."""
+        """A short notice in a corner; it takes the place of one that still stands there."""
+        self.clear_notifications()
         self.notify(clean(text, 400), severity=severity, markup=False, timeout=4)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 
 from engine.report.formatting import OPERATORS, duration, metric_title, money, signs
+from engine.report.formatting import parameter_value as written
 from engine.snapshot import RunSnapshot
 
 __all__ = [
     "duration",
     "money",
     "signs",
+    "written",
 ]
 
 PARAMETER_LABELS: dict[str, str] = {
@@ -30,6 +32,19 @@ BACKEND_LABELS = {"vllm": "vLLM", "ctranslate2": "CTranslate2", "server": "serve
 
 LONGEST_GAP_S = 60.0
 """Beyond this a silent keeper is no clock any more."""
+
+
+def about(usd: float | None) -> str:
+    """A forecast in words: `about $1.90`, `less than $0.001`, `not known`."""
+    if usd is None:
+        return "not known"
+    text = money(usd)
+    return f"less than {text[1:]}" if text.startswith("<") else f"about {text}"
+
+
+def money_left(left_usd: float, limit_usd: float) -> str:
+    """What is left of a limit; next to a spending under ten cents with three digits too, so that they add up."""
+    return f"${left_usd:,.3f}" if left_usd > 0 and 0 < limit_usd - left_usd < 0.0995 else money(left_usd)
 
 
 def metric_label(metric: str, *, long: bool = False) -> str:

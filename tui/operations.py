@@ -33,14 +33,15 @@ class Operations:
         if current is None or action is None or action.argv is None:
             return
         campaign = current.name
+        title = _title(action)
         paragraphs = [
-            Paragraph(f"{action.kind} {action.run or ''}".strip(), "title"),
+            Paragraph(title, "title"),
             Paragraph(action.reason),
             Paragraph(""),
-            Paragraph(action.command or "", "strong", verbatim=True),
-            Paragraph(""),
-            *self._money(action.cost_usd, action.duration_s),
+            *self._money(action.cost_usd, action.duration_s, action.basis),
             *_change_paragraphs(action),
+            Paragraph(""),
+            Paragraph(action.command or "", "strong", verbatim=True),
         ]
 
         def answered(yes: bool | None) -> None:
@@ -50,9 +51,9 @@ class Operations:
             if now is None or now.argv != action.argv:
                 self._app.say("the next action has changed meanwhile: look again", severity="warning")
                 return
-            self._begin(f"{action.kind} {action.run or campaign}", lambda _: _told(self._service_next(campaign)))
+            self._begin(title, lambda _: _told(self._service_next(campaign)))
 
-        self._app.push_screen(ConfirmScreen(paragraphs, yes=f"yes, {action.kind}"), answered)
+        self._app.push_screen(ConfirmScreen(paragraphs, yes=f"yes, {_verb(action)}"), answered)
 
     def _service_next(self, campaign: str) -> NextAction:
         return self._app.service.do_next(campaign)
@@ -63,10 +64,11 @@ class Operations:
         run = self._app.view.selected
         if run is None:
             return
-        kept = f"{run.counts.kept} of {run.counts.target} pairs are kept and stay."
+        kept = f"{run.counts.kept:,} of {run.counts.target:,} pairs are kept and stay."
         paragraphs = [
             Paragraph(f"stop {run.name}", "title"),
-            Paragraph(f"It ends what it is doing, then everything of it is ended. {kept} It can be resumed."),
+            Paragraph("It finishes what is in flight and saves, then every process of it is ended."),
+            Paragraph(f"{kept} It can be resumed."),
             Paragraph(""),
             Paragraph(f"pilothouse stop {run.id}", "strong", verbatim=True),
         ]
@@ -102,10 +104,11 @@ class Operations:
         self._restart_dialog(message.run, message.usd, fresh=False)
 
     def _restart_dialog(self, run: RunSnapshot, usd: float | None, *, fresh: bool) -> None:
+        kept = f"{run.counts.kept:,} of {run.counts.target:,} kept"
         what = (
             f"A new attempt from the first sample; what attempt {run.attempt} made is put aside."
             if fresh
-            else f"It goes on where attempt {run.attempt} ended, with {run.counts.kept} of {run.counts.target} kept."
+            else f"It goes on where attempt {run.attempt} ended, with {kept}."
         )
         paragraphs = [
             Paragraph(f"{'begin anew' if fresh else 'resume'} {run.name}", "title"),
@@ -113,7 +116,7 @@ class Operations:
             Paragraph(""),
             Paragraph(f"pilothouse restart {run.id}{' --fresh' if fresh else ''}", "strong", verbatim=True),
             Paragraph(""),
-            *self._money(usd, None),
+            *self._money(usd, _duration_for(run, usd), _like(run) if fresh and usd is not None else None),
         ]
 
         def answered(yes: bool | None) -> None:
@@ -135,7 +138,7 @@ class Operations:
         proposed = campaign.policy.extend_to if campaign else least
         paragraphs = [
             Paragraph(f"extend {run.name}", "title"),
-            Paragraph(f"The same parameters, more samples; {run.counts.kept} are kept. How many in all?"),
+            Paragraph(f"The same parameters, more samples; {run.counts.kept:,} are kept. How many in all?"),
         ]
 
         def answered(examples: int | None) -> None:
@@ -149,12 +152,12 @@ class Operations:
         usd = run.cost_usd / run.counts.kept * more if run.counts.kept else None
         seconds = run.active_s / run.counts.kept * more if run.counts.kept and run.active_s else None
         paragraphs = [
-            Paragraph(f"extend {run.name} to {examples} pairs", "title"),
-            Paragraph(f"{more} more than the {run.counts.kept} there are."),
+            Paragraph(f"extend {run.name} to {examples:,} pairs", "title"),
+            Paragraph(f"{more:,} more than the {run.counts.kept:,} there are."),
             Paragraph(""),
             Paragraph(f"pilothouse extend {run.id} --examples {examples}", "strong", verbatim=True),
             Paragraph(""),
-            *self._money(usd, seconds),
+            *self._money(usd, seconds, _like(run) if usd is not None else None),
         ]
 
         def answered(yes: bool | None) -> None:
@@ -194,16 +197,17 @@ class Operations:
         screen = self._app.screen
         return screen if isinstance(screen, StopScreen) and screen.under_way else None
 
-    def _money(self, usd: float | None, seconds: float | None) -> list[Paragraph]:
-        time = f", about {formatting.duration(seconds)}" if seconds is not None else ""
-        cost = f"about {formatting.money(usd)}" if usd is not None else "not known"
+    def _money(self, usd: float | None, seconds: float | None, basis: str | None) -> list[Paragraph]:
+        """What it is expected to take, what that rests on, and what the budget has left."""
+        time = f", {formatting.duration(seconds)}" if seconds is not None else ""
         budget = self._app.view.budget
-        paragraphs = [Paragraph(f"forecast: {cost}{time}")]
+        paragraphs = [Paragraph(f"forecast: {formatting.about(usd)}{time}{f' ({basis})' if basis else ''}")]
         if budget is not None:
             over = usd is not None and usd > budget.left_usd
+            left = formatting.money_left(budget.left_usd, budget.limit_usd)
             paragraphs.append(
                 Paragraph(
-                    f"budget: {formatting.money(budget.left_usd)} of {formatting.money(budget.limit_usd)} left"
+                    f"budget: {left} of {formatting.money(budget.limit_usd)} left"
                     + (" – this goes over it" if over else ""),
                     "warn" if over else "dim",
                 )
@@ -212,18 +216,45 @@ class Operations:
 
 
 def _change_paragraphs(action: NextAction) -> list[Paragraph]:
+    """One table; a reason that all changes share stands once, above it."""
     if not action.changes:
         return []
-    lines = [Paragraph("")]
-    for name, (before, after) in action.changes.items():
-        why = action.why.get(name)
-        old, new = formatting.parameter_value(before, 40), formatting.parameter_value(after, 40)
-        lines.append(Paragraph(f"{name}: {old} → {new}" + (f", {why}" if why else ""), verbatim=True))
+    reasons = {action.why.get(name, "") for name in action.changes}
+    shared = reasons.pop() if len(reasons) == 1 else ""
+    lines = [Paragraph(""), Paragraph(f"changes: {shared}" if shared else "changes:", "dim")]
+    name_width = max(len(name) for name in action.changes)
+    values = [tuple(formatting.written(value) for value in change) for change in action.changes.values()]
+    old_width, new_width = (max(len(pair[side]) for pair in values) for side in (0, 1))
+    for name, (old, new) in zip(action.changes, values, strict=True):
+        why = "" if shared else action.why.get(name, "")
+        row = f"{name:<{name_width}}  {old:>{old_width}} → {new:<{new_width}}  {why}"
+        lines.append(Paragraph(row.rstrip(), verbatim=True))
     return lines
+
+
+def _verb(action: NextAction) -> str:
+    """What is done, in the command's own word: an iteration is launched."""
+    return action.argv[1] if action.argv and len(action.argv) > 1 else action.kind
+
+
+def _title(action: NextAction) -> str:
+    """`launch iteration-1`, `extend pilot to 180 pairs`."""
+    verb = _verb(action)
+    more = f" to {action.examples:,} pairs" if verb == "extend" and action.examples else ""
+    return f"{verb} {action.run or ''}{more}".replace("  ", " ").strip()
 
 
 def _told(action: NextAction) -> str:
     return f"{action.kind}: {action.run} was started" if action.run else f"{action.kind} was done"
+
+
+def _like(run: RunSnapshot) -> str:
+    return f"at the pace of {run.name} so far"
+
+
+def _duration_for(run: RunSnapshot, usd: float | None) -> float | None:
+    """Seconds that `usd` buy at the price that the run has had per second; None when that is not known."""
+    return usd * run.active_s / run.cost_usd if usd is not None and run.cost_usd > 0 else None
 
 
 def _whole_cost(run: RunSnapshot) -> float | None:

@@ -58,11 +58,15 @@ class Screen:
 
 @asynccontextmanager
 async def opened(
-    service: pictures.FakeService, size: tuple[int, int] = (80, 24), campaign: str | None = None
+    service: pictures.FakeService,
+    size: tuple[int, int] = (80, 24),
+    campaign: str | None = None,
+    *,
+    notices: bool = False,
 ) -> AsyncIterator[Screen]:
-    """The dashboard, once the first snapshot is on it."""
+    """The dashboard, once the first snapshot is on it. `notices`: short ones are shown in their corner."""
     app = PilothouseApp(service, campaign, clock=lambda: pictures.NOW)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=notices) as pilot:
         screen = Screen(app, pilot, service)
         if service.poll_error is None:
             await screen.until(lambda: app.view.snapshot is not None, "the first snapshot")

@@ -146,6 +146,7 @@ ITERATE = NextAction(
     why={"response.max_tokens": "token limit failed", "response.temperature": "runaway failed"},
     cost_usd=1.90,
     duration_s=2280.0,
+    basis="as iteration-1: 0.08 examples/s",
 )
 WAIT = NextAction("wait", "iteration-1 goes on: 61 of 100 kept", run="iteration-1")
 

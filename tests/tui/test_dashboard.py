@@ -259,7 +259,13 @@ async def test_a_broken_file_hides_no_run_that_lives(size: tuple[int, int]) -> N
         )
         service.snapshot = replace(service.snapshot, campaigns=(broken,))
         await screen.until(lambda: "cannot be used" in screen.text)
+        lines = screen.text.splitlines()
+        assert "cannot be used" in lines[1]
         assert "unknown key 'x'" in screen.painted
+        assert "a.yaml:3" in screen.painted
+        assert "61 of 100" in screen.painted
+        assert "$0.63" in screen.painted
+        assert "Next" not in screen.text
         assert "iteration-1 ● running" in screen.text
         assert "runaway" in screen.painted
         await screen.press("s")
@@ -284,3 +290,80 @@ async def test_a_screenshot_lands_where_a_server_has_room_for_it(
         screen.app.keep_screenshot()
         (picture,) = (tmp_path / "pilothouse").glob("*.svg")
         assert "iteration-1" in picture.read_text()
+
+
+async def test_help_begins_with_the_screen_it_was_asked_for_on_and_q_closes_it() -> None:
+    async with opened(pictures.FakeService(pictures.seed_story())) as screen:
+        for key, first in (("l", "Log"), ("c", "Comparison")):
+            await screen.press(key, "question_mark")
+            assert screen.dialog().text.startswith(first)
+            assert "PgUp" in screen.painted
+            await screen.press("q")
+            assert screen.app.screen is not screen.dashboard
+            assert "q" in screen.app.screen.query_one("#footer", CellLines).text
+            await screen.press("q")
+            assert screen.app.screen is screen.dashboard
+        await screen.press("question_mark")
+        assert screen.dialog().text.startswith("Dashboard")
+
+
+def test_a_narrow_window_shows_another_run_rather_than_the_evidence() -> None:
+    three = (pictures.run(), pictures.live_run(state="succeeded"), pictures.live_run("iteration-2"))
+    view = View(snapshot=pictures.snapshot(pictures.campaign(*three)), campaign="stage1", now=pictures.NOW)
+    narrow, usual = (plain(draw(view, (), width, 24).table) for width in (60, 80))
+    assert all(name in narrow for name in ("pilot", "iter-1", "iter-2"))
+    assert "evidence" not in narrow
+    assert "more (c)" not in narrow
+    assert "holds so far\n" in usual
+    two = View(snapshot=pictures.seed_story(), campaign="stage1", now=pictures.NOW)
+    assert "evidence" in plain(draw(two, (), 60, 24).table)
+
+
+@pytest.mark.parametrize(("kept", "target"), [(217, 15_000), (1_500, 1_600), (1_500, 1_500), (841, 1_000)])
+def test_no_number_of_kept_pairs_is_cut(kept: int, target: int) -> None:
+    run = pictures.live_run("scale", counts=replace(pictures.live_run().counts, kept=kept, target=target))
+    campaign = pictures.campaign(pictures.run(), run)
+    drawn = draw(View(snapshot=pictures.snapshot(campaign), campaign="stage1", now=pictures.NOW), (), 80, 24)
+    row = next(line for line in plain(drawn.table).splitlines() if line.startswith(" kept"))
+    assert f"{kept:,}" in row
+    assert "…" not in row
+    shown = plain(drawn.facts)
+    assert f"{kept:,} of {target:,}" in shown or f"{kept:,} of 15.0k" in shown
+    assert " k…" not in shown
+    assert " ke…" not in shown
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+def test_at_its_end_a_run_names_the_file_of_its_pairs(size: tuple[int, int]) -> None:
+    counts = replace(pictures.run().counts, kept=100)
+    done = pictures.run("scale", counts=counts, reason="completed: kept 100")
+    short = pictures.run("scale")
+    drawn, without = (
+        plain(draw(View(snapshot=pictures.snapshot(pictures.campaign(run)), campaign="stage1"), (), *size).facts)
+        for run in (done, short)
+    )
+    assert "artifacts/stage1/scale/" in drawn
+    assert "pilot_data.jsonl" in drawn
+    assert "completed" not in drawn
+    assert "pilot_data" not in without
+    assert "the candidates are" in without
+
+
+def test_used_hours_stand_with_what_was_spent_and_the_rate_with_what_is_committed() -> None:
+    view = View(snapshot=pictures.seed_story(), campaign="stage1", now=pictures.NOW)
+    text = plain(draw(view, (), 120, 40).facts)
+    assert any("$4.20 of $300" in line and "1.40 h used" in line for line in text.splitlines())
+    assert any("committed $1.10" in line and "$3.00/h" in line for line in text.splitlines())
+
+
+def test_a_log_line_shows_the_time_of_day_and_only_a_level_that_matters() -> None:
+    log = (
+        "2026-11-23 20:31:24,361 INFO    kept 31 of 600",
+        "2026-11-23 20:31:25,361 WARNING the disk is nearly full",
+        "a line of its own",
+    )
+    view = View(snapshot=pictures.seed_story(), campaign="stage1", now=pictures.NOW)
+    lines = draw(view, log, 120, 40).log
+    text = plain(lines)
+    assert " 20:31:24 kept 31 of 600\n 20:31:25 WARNING the disk is nearly full\n a line of its own" in text
+    assert any(cell.text == "WARNING " and cell.role == "warn" for line in lines for cell in line)

@@ -24,6 +24,20 @@ def test_money(usd: float | None, text: str) -> None:
     assert formatting.money(usd) == text
 
 
+def test_a_forecast_reads_as_a_sentence() -> None:
+    assert formatting.about(1.9) == "about $1.90"
+    assert formatting.about(0.0001) == "less than $0.001"
+    assert formatting.about(None) == "not known"
+
+
+@pytest.mark.parametrize(
+    ("left", "text"), [(299.983, "$299.983"), (299.995, "$299.995"), (300.0, "$300.00"), (294.7, "$294.70")]
+)
+def test_what_is_spent_and_what_is_left_add_up(left: float, text: str) -> None:
+    """$0.005 of $300 spent and $300.00 left would look like an error."""
+    assert formatting.money_left(left, 300.0) == text
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0, "0:00"), (7.9, "0:07"), (761, "12:41"), (3723, "1:02:03"), (183_840, "2d 03:04"), (-5, "0:00"), (None, "–")],

@@ -128,3 +128,27 @@ async def test_escape_goes_back_to_the_dashboard(tmp_path: Path) -> None:
     async with reading(log) as (screen, _):
         await screen.press("escape")
         assert screen.app.screen is screen.dashboard
+
+
+async def test_a_log_of_a_run_that_ended_is_not_followed(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    write(log, 0, 3)
+    async with reading(log) as (screen, _):
+        await screen.until(lambda: "● following" in screen.painted)
+        story = screen.service.snapshot.campaigns[0]
+        ended = replace(story.runs[1], state="succeeded")
+        screen.service.snapshot = replace(
+            screen.service.snapshot, campaigns=(replace(story, runs=(story.runs[0], ended)),)
+        )
+        await screen.until(lambda: "the end" in screen.painted)
+        assert "following" not in screen.painted.splitlines()[0]
+
+
+async def test_dates_stand_in_the_title_and_long_stamped_lines_can_be_read_to_their_end(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    log.write_text("2026-11-23 20:31:24,361 ERROR   start " + "x" * 70 + " finish\n")
+    async with reading(log) as (screen, view):
+        assert view.text.startswith(" 20:31:24 ERROR start")
+        await screen.until(lambda: "2026-11-23" in screen.painted.splitlines()[0])
+        await screen.press("right", "right")
+        assert "finish" in screen.painted

@@ -80,7 +80,7 @@ def test_it_opens_in_a_terminal_and_quits_saying_what_goes_on(tmp_path: Path) ->
         screen.type(b"q")
         assert screen.read_to_end() == 0
         assert LEFT_ALTERNATE_SCREEN in screen.raw
-        assert b"stage1/iteration-1 goes on; to see it again: pilothouse" in screen.raw
+        assert b"stage1/iteration-1 goes on; pilothouse shows it again" in screen.raw
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -108,19 +108,24 @@ JOB_CONTROL = """
 import os, signal, subprocess, sys
 job = subprocess.Popen(["/bin/sh", "-c", '"$0" -c "$1"; true', sys.executable, sys.argv[1]], process_group=0)
 _, status = os.waitpid(job.pid, os.WUNTRACED)
-stopped = os.WIFSTOPPED(status)
-os.killpg(job.pid, signal.SIGKILL)
-sys.stdout.write("THE WHOLE JOB STOPPED" if stopped else f"ended with {status}")
+print("\\x1b[2J\\x1b[HTHE WHOLE JOB STOPPED" if os.WIFSTOPPED(status) else f"ended with {status}", flush=True)
+sys.stdin.readline()
+os.killpg(job.pid, signal.SIGCONT)
+sys.exit(job.wait())
 """
 
 
-def test_ctrl_z_stops_the_whole_job_as_a_terminal_would(tmp_path: Path) -> None:
+def test_ctrl_z_stops_the_whole_job_as_a_terminal_would_and_it_comes_back(tmp_path: Path) -> None:
     """Started by make or a script, the screen is not the job's leader: the shell waits for the leader to stop."""
     with terminal([sys.executable, "-c", JOB_CONTROL, APPLICATION], tmp_path) as screen:
         screen.read("q quit")
         screen.type(b"\x1a")
-        screen.read_to_end()
-        assert b"THE WHOLE JOB STOPPED" in screen.raw
+        screen.read("THE WHOLE JOB STOPPED")
+        screen.type(b"\n")
+        screen.read("q quit")
+        screen.type(b"q")
+        assert screen.read_to_end() == 0
+        assert b"goes on" in screen.raw
 
 
 def test_quitting_names_the_folder_when_it_is_another(tmp_path: Path) -> None:
@@ -132,4 +137,4 @@ def test_quitting_names_the_folder_when_it_is_another(tmp_path: Path) -> None:
         screen.read("q quit")
         screen.type(b"q")
         assert screen.read_to_end() == 0
-        assert f"cd '{elsewhere}' && pilothouse" in screen.raw.decode()
+        assert f"goes on; cd '{elsewhere}' && pilothouse shows it again" in screen.raw.decode()

@@ -26,9 +26,10 @@ async def test_enter_shows_command_reason_changes_and_forecast_before_anything_h
         await screen.press("enter")
         text = screen.dialog().text
         assert "pilothouse launch stage1 --run iteration-2" in text
-        assert "about $1.90, about 38:00" in text
+        assert "launch iteration-2" in text.splitlines()[0]
+        assert "about $1.90, 38:00 (as iteration-1: 0.08 examples/s)" in text
         assert "$294.70 of $300.00 left" in text
-        assert "response.max_tokens: 100 → 140, token limit failed" in text
+        assert "response.max_tokens   100 → 140   token limit failed" in text
         assert service.calls == []
 
 
@@ -48,6 +49,47 @@ async def test_yes_does_the_next_action(keys: tuple[str, ...]) -> None:
         await screen.press("enter", *keys)
         await screen.until(lambda: service.calls == [("do_next", "stage1")])
         await screen.until(lambda: not screen.app.operations.calls.busy)
+
+
+async def test_a_reason_that_all_changes_share_stands_once_above_them() -> None:
+    shared = replace(pictures.ITERATE, why=dict.fromkeys(pictures.ITERATE.changes, "the campaign lists it"))
+    service = pictures.FakeService(pictures.snapshot(pictures.campaign(pictures.run(), next=shared)))
+    async with opened(service, (120, 40)) as screen:
+        assert screen.text.count("the campaign lists it") == 1
+        await screen.press("enter")
+        assert screen.dialog().text.count("the campaign lists it") == 1
+        assert "changes: the campaign lists it" in screen.dialog().text
+
+
+async def test_a_dialog_longer_than_the_window_says_that_it_scrolls_and_does() -> None:
+    long = replace(pictures.ITERATE, reason="word " * 400 + "the end of it")
+    service = pictures.FakeService(pictures.snapshot(pictures.campaign(pictures.run(), next=long)))
+    async with opened(service) as screen:
+        await screen.press("enter")
+        assert "PgUp PgDn scroll" in screen.painted
+        assert "no (n)" in screen.painted
+        assert "the end of it" not in screen.painted
+        await screen.press("pagedown", "pagedown", "pagedown", "down")
+        assert "the end of it" in screen.painted
+        await screen.press("escape", "s", "escape", "question_mark")
+        assert "PgUp PgDn scroll" in screen.painted
+        await screen.press("escape")
+        service.snapshot = OFFERING
+        await screen.until(lambda: screen.app.view.next == pictures.ITERATE)
+        await screen.press("enter")
+        assert "PgUp" not in screen.painted
+
+
+async def test_a_dialog_sends_notices_away_and_there_is_never_more_than_one() -> None:
+    async with opened(pictures.FakeService(pictures.seed_story()), notices=True) as screen:
+        await screen.press("x", "r")
+        assert len(screen.app._notifications) == 1
+        await screen.until(lambda: "stop it first" in screen.painted)
+        await screen.press("s")
+        assert len(screen.app._notifications) == 0
+        await screen.press("escape")
+        await screen.pilot.pause(0.1)
+        assert "stop it first" not in screen.painted
 
 
 async def test_a_next_action_that_changed_while_the_question_stood_is_not_done() -> None:
@@ -98,6 +140,7 @@ async def test_stop_shows_its_progress_until_it_is_verified() -> None:
     async with opened(service) as screen:
         await screen.press("s")
         assert "pilothouse stop stage1/iteration-1" in screen.dialog().text
+        assert "finishes what is in flight and saves" in screen.dialog().text.replace("\n", " ")
         assert service.calls == []
         await screen.press("y")
         await screen.until(lambda: "SIGINT sent to 3 processes" in screen.dialog().text)
@@ -148,6 +191,7 @@ async def test_restart_asks_with_its_forecast_and_resumes() -> None:
         await screen.until(lambda: isinstance(screen.app.screen, ConfirmScreen))
         assert "about $1.25" in screen.dialog().text
         assert "61 of 100 kept" in screen.dialog().text
+        assert "$1.25, 25:09" in screen.dialog().text, "at what the run has cost per second"
         await screen.press("y")
         await screen.until(lambda: service.calls == [("restart", "stage1/iteration-1", False)])
 

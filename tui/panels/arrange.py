@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tui.cells import Line, cut
+from tui.panels.broken import LEAST_ROWS, broken_lines
 from tui.panels.comparison import check_names, columns, differing_parameters, further_metric_names, table_lines
 from tui.panels.empty import empty_lines
-from tui.panels.facts import fact_lines
+from tui.panels.facts import LEAST_FOR_THREE, fact_lines, pairs_file
 from tui.panels.footer import footer_lines
 from tui.panels.header import header_lines
 from tui.panels.log_tail import log_lines
@@ -37,12 +38,13 @@ class Drawn:
 
 @dataclass(slots=True)
 class _Rows:
-    """Lines given to each part, titles not counted; `log` 0 leaves its title out too."""
+    """Lines given to each part, titles not counted; 0 leaves the title out too. `broken` counts its title."""
 
     facts: int = 2
     next: int = 1
     parameters: int = 0
     log: int = 0
+    broken: int = 0
     further: bool = False
     airy: bool = False
 
@@ -60,12 +62,13 @@ def draw(view: View, log: tuple[str, ...] | None, width: int, height: int) -> Dr
     rows = _allot(view, width, height)
     air = BLANK if rows.airy else ()
     table = table_lines(view, width, parameter_rows=rows.parameters, further_metrics=rows.further)
+    coming = next_lines(view, width, rows.next) if rows.next else ()
     return Drawn(
         header,
-        within(*stage_lines(view, width), *air),
+        within(*broken_lines(view, width, rows.broken), *stage_lines(view, width), *air),
         within(*table),
         within(*air, *fact_lines(view, width, rows.facts)),
-        within(*air, *next_lines(view, width, rows.next)),
+        within(*air, *coming) if coming else (),
         within(*air, *log_lines(view, log, width, rows.log)) if rows.log else (),
         footer,
     )
@@ -79,8 +82,11 @@ def log_rows(height: int) -> int:
 def _allot(view: View, width: int, height: int) -> _Rows:
     """Give lines to what matters most first; what is left over goes to the log."""
     rows = _Rows()
+    broken = len(broken_lines(view, width))
+    if broken:  # without its file a campaign has no next action, and the place goes to what is wrong
+        rows.broken, rows.next = LEAST_ROWS, 0
     differing = len(differing_parameters(columns(view, width).runs, view.selected))
-    spare = height - 3 - (2 + len(check_names(view))) - (1 + rows.facts) - (1 + rows.next)
+    spare = height - 3 - (2 + len(check_names(view))) - (1 + rows.facts) - (rows.broken or 1 + rows.next)
 
     def grant(wanted: int) -> int:
         nonlocal spare
@@ -88,8 +94,10 @@ def _allot(view: View, width: int, height: int) -> _Rows:
         spare -= given
         return given
 
-    rows.facts += grant(1)
-    wanted = len(next_lines(view, width, MOST_NEXT)) - 1
+    rows.broken += grant(broken - rows.broken)
+    long_path = width >= LEAST_FOR_THREE and view.selected is not None and pairs_file(view.selected) is not None
+    rows.facts += grant(2 if long_path else 1)
+    wanted = 0 if broken else len(next_lines(view, width, MOST_NEXT)) - 1
     rows.next += grant(min(1, wanted - 1))
     if spare >= 2:
         rows.log = grant(2) - 1
@@ -99,7 +107,7 @@ def _allot(view: View, width: int, height: int) -> _Rows:
         rows.log += grant(2)
     if spare >= 4:
         rows.airy = grant(4) == 4
-    rows.facts += grant(1)
+    rows.facts += grant(4 - rows.facts)
     rows.log += grant(2) if rows.log else 0
     rows.parameters += grant(min(6, differing - rows.parameters))
     rows.next += grant(wanted - rows.next)

@@ -18,10 +18,14 @@ RUN_WIDTH = 12
 TARGET_WIDTH = 9
 VALUE_WIDTH = 7
 UNIT_WIDTH = 2
+LEAST_EVIDENCE = 12
+NARROW = 70
+"""Below it a run more is worth more than the evidence of one, which the gate's panel tells as well."""
 ALWAYS_LAST = ("seed",)
 FIRST = ("response.stop", "response.max_tokens", "response.temperature", "instruction.temperature")
 SHORTENINGS = (
     (r" \(limit [^)]*\)$", ""),
+    (", decided at the end", ""),
     ("not yet proven, ", ""),
     (r" (rejected|(at|over|under) [\d.]+( or (more|fewer))?|not [\d.]+):", ":"),
     (r"^\d[^:]*: ", ""),
@@ -50,9 +54,11 @@ class Columns:
 def columns(view: View, width: int) -> Columns:
     """The pilot, and beside it as many of the newest runs as there is room for, the selected one among them."""
     label = 32 if width >= 110 else 15
-    least_evidence = 12 if width < 80 else 20 if width < 110 else 34
-    room = max(1, (width - label - TARGET_WIDTH - least_evidence) // RUN_WIDTH)
+    least_evidence = LEAST_EVIDENCE if width < 80 else 20 if width < 110 else 34
     runs = view.runs
+    room = max(1, (width - label - TARGET_WIDTH - least_evidence) // RUN_WIDTH)
+    if width < NARROW and len(runs) > room:
+        room = (width - label - TARGET_WIDTH) // RUN_WIDTH
     shown = runs
     if len(runs) > room:
         rest, kept = runs[1:], room - 1
@@ -64,7 +70,7 @@ def columns(view: View, width: int) -> Columns:
         elif not kept and view.selected is not None:
             shown = (view.selected,)
     evidence = width - label - TARGET_WIDTH - RUN_WIDTH * len(shown)
-    return Columns(shown, len(runs) - len(shown), label, max(0, evidence))
+    return Columns(shown, len(runs) - len(shown), label, evidence if evidence >= LEAST_EVIDENCE else 0)
 
 
 def table_lines(view: View, width: int, *, parameter_rows: int, further_metrics: bool = False) -> tuple[Line, ...]:
@@ -196,7 +202,7 @@ def _kept(view: View, shape: Columns) -> Line:
         groups.append(_value(view, run, Figure(number, change=trend("examples", before, run))))
     note = ""
     if view.selected is not None and not view.selected.live and view.selected.counts.kept < view.selected.counts.target:
-        note = f"{view.selected.counts.target - view.selected.counts.kept} short of its target"
+        note = f"{view.selected.counts.target - view.selected.counts.kept:,} short of its target"
     return _row(
         formatting.metric_label("examples", long=shape.long),
         (formatting.count(target) if target else "", ""),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
+from rich.cells import cell_len
+
 from engine.snapshot import RunSnapshot
 from tui import formatting
-from tui.cells import Cell, Line, Role, cut, gap, rule, spread, width_of, wrap
+from tui.cells import Cell, Line, Role, clean, cut, fit, gap, rule, spread, width_of, wrap
 from tui.panels.states import VERDICTS, process_look
 from tui.view import View
 
@@ -17,7 +21,8 @@ def fact_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
     """Three panels of `rows` lines under their titles; where it is narrow the run's gives way (its stage says most)."""
     if width < LEAST_FOR_THREE:
         gate = width - GAP - 26
-        return beside([(gate_lines(view, gate, rows), gate), (budget_lines(view, 26, rows), 26)], rows + 1)
+        beside_it = budget_lines(view, 26, rows) if view.budget is not None else run_lines(view, 26, rows)
+        return beside([(gate_lines(view, gate, rows), gate), (beside_it, 26)], rows + 1)
     room = width - 2 * GAP
     budget = 26 if width < 110 else 36
     run = min(max(24, room * 2 // 7), 44)
@@ -72,33 +77,31 @@ def budget_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
     if budget is None:
         return (rule([Cell("Budget", "strong")], width), (Cell(" not known", "dim"),))
     over = budget.left_usd < 0
+    left = formatting.money_left(budget.left_usd, budget.limit_usd)
     title = [Cell("Budget", "strong")]
     if over or budget.warning:
         used = (budget.spent_usd + budget.committed_usd) / budget.limit_usd if budget.limit_usd else 1.0
         title.append(Cell(" ⚠ over the limit" if over else f" ⚠ {used * 100:.0f} % used", "bad" if over else "warn"))
     upcoming = view.next.cost_usd if view.next and view.next.argv else None
-    going = budget.rate_usd_per_hour > 0
+    rate = Cell(f"{formatting.money(budget.rate_usd_per_hour)}/h", "text" if budget.rate_usd_per_hour > 0 else "dim")
+    used_hours = Cell(f"{budget.device_hours:.2f} h{' used' if width >= 32 else ''}", "dim")
     lines = [
         spread(
             [
                 Cell(f" {formatting.money(budget.spent_usd)}", "strong"),
                 Cell(f" of {formatting.money(budget.limit_usd).removesuffix('.00')}", "dim"),
             ],
-            [Cell(f"{formatting.money(budget.rate_usd_per_hour)}/h", "text" if going else "dim")],
+            [used_hours if rows > 2 else rate],
             width,
         ),
         spread(
-            [Cell(" left ", "dim"), Cell(formatting.money(budget.left_usd), "bad" if over else "text")],
+            [Cell(" left ", "dim"), Cell(left, "bad" if over else "text")],
             [Cell("next ≈ " if width >= 30 else "next ", "dim"), Cell(formatting.money(upcoming))]
             if upcoming is not None
             else [],
             width,
         ),
-        spread(
-            [Cell(" committed ", "dim"), Cell(formatting.money(budget.committed_usd))],
-            [Cell(f"{budget.device_hours:.2f} h used", "dim")] if width >= 32 else [],
-            width,
-        ),
+        spread([Cell(" committed ", "dim"), Cell(formatting.money(budget.committed_usd))], [rate], width),
     ]
     if rows >= BAR_ROWS and budget.limit_usd > 0:
         used = (budget.spent_usd + budget.committed_usd) / budget.limit_usd
@@ -113,10 +116,13 @@ def run_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
         return (rule([Cell("Run", "strong")], width), (Cell(" none yet", "dim"),))
     sign, word, role = process_look(run)
     title = [Cell(f"{formatting.run_label(run.name, width - 18)} ", "strong"), Cell(f"{sign} {word}", role)]
+    speed = formatting.per_second(run.examples_per_second)
     kept = [
         Cell(f" {formatting.count(run.counts.kept)}", "strong"),
-        Cell(f" of {formatting.count(run.counts.target)}" + (" kept" if width >= 28 else ""), "dim"),
+        Cell(f" of {formatting.count(run.counts.target)}", "dim"),
     ]
+    if width_of(kept) + len(" kept  ") + len(speed) < width:
+        kept.append(Cell(" kept", "dim"))
     left = formatting.remaining(run)
     seconds = formatting.elapsed(run, view.now)
     if run.live:
@@ -124,12 +130,11 @@ def run_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
         time = time or [Cell(" no rate yet", "dim")]
     else:
         time = [Cell(" took ", "dim"), Cell(formatting.duration(seconds))]
-    speed = formatting.per_second(run.examples_per_second)
     lines = [
         spread(kept, [Cell(speed)] if speed else [], width - 1),
         spread(time, [Cell(formatting.money(run.cost_usd))], width - 1),
     ]
-    if rows >= BAR_ROWS and run.counts.target:
+    if rows >= BAR_ROWS and run.counts.target and pairs_file(run) is None:
         lines.insert(0, bar(run.counts.kept / run.counts.target, width - 1, "accent" if run.live else "dim"))
     lines += _remarks(run, width, rows - len(lines))
     return (rule(title, width), *lines[:rows])
@@ -141,7 +146,10 @@ def _remarks(run: RunSnapshot, width: int, rows: int) -> list[Line]:
     orphaned = ("its keeper is gone: restart or stop takes over",) if run.live and run.keeper_alive is False else ()
     for warning in (*orphaned, *run.warnings):
         remarks += [(Cell(f" {row}", "warn"),) for row in wrap(f"⚠ {warning}", width - 1, 2)]
-    if run.reason and not run.live:
+    pairs = pairs_file(run)
+    if pairs is not None:
+        remarks += [(Cell(f" {row}"),) for row in wrap_path(pairs, width - 1, max(1, rows - len(remarks)))]
+    elif run.reason and not run.live:
         remarks += [(Cell(f" {row}", "dim"),) for row in wrap(run.reason, width - 1, max(1, rows - len(remarks)))]
     doing = [
         part
@@ -156,6 +164,27 @@ def _remarks(run: RunSnapshot, width: int, rows: int) -> list[Line]:
     if doing:
         remarks.append((Cell(f" {' · '.join(doing)}", "dim"),))
     return remarks[: max(0, rows)]
+
+
+def pairs_file(run: RunSnapshot) -> str | None:
+    """Where the pairs of a run that reached its target are, relative to the workspace; None for other runs."""
+    if run.state != "succeeded" or run.imported or run.counts.kept < run.counts.target:
+        return None
+    return f"{run.folder.rstrip('/')}/pilot_data.jsonl"
+
+
+def wrap_path(path: str, width: int, rows: int) -> list[str]:
+    """A path on at most `rows` lines, broken after slashes; where it does not fit its beginning gives way to `…`."""
+    parts = [part for part in re.split(r"(?<=/)", clean(path)) if part]
+    for first in range(len(parts)):
+        lines = ["…/" if first else ""]
+        for part in parts[first:]:
+            if cell_len(lines[-1]) + cell_len(part) > width and lines[-1]:
+                lines.append("")
+            lines[-1] += part
+        if len(lines) <= rows and all(cell_len(line) <= width for line in lines):
+            return lines
+    return [fit(parts[-1] if parts else "", width).rstrip()]
 
 
 def bar(share: float, width: int, role: Role) -> Line:

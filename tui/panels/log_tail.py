@@ -8,6 +8,10 @@ from tui.cells import Cell, Line, Role, rule
 from tui.view import View
 
 _BAD = re.compile(r"\b(ERROR|CRITICAL|FATAL|Traceback|Exception)\b|\bError:")
+_STAMP = re.compile(
+    r"(?P<day>\d{4}-\d{2}-\d{2})[ T](?P<time>\d{2}:\d{2}:\d{2})(?:[,.]\d+)? +\[?(?P<level>[A-Z]{4,8})\b\]?:? *"
+)
+QUIET = ("DEBUG", "INFO")
 _WARN = re.compile(r"\bWARN(ING)?\b")
 
 
@@ -17,6 +21,33 @@ def level_role(text: str) -> Role:
     if _BAD.search(head):
         return "bad"
     return "warn" if _WARN.search(head) else "text"
+
+
+def day_of(text: str) -> str | None:
+    """`2026-11-23` of a line that begins with date, time and level."""
+    found = _STAMP.match(text)
+    return found["day"] if found else None
+
+
+def line_cells(text: str, skip: int = 0) -> tuple[Cell, ...]:
+    """A log line as it is shown, its first `skip` characters out of sight: of a leading date, time and level only the
+    time of day stays, and the level where it is more than `INFO`."""
+    found = _STAMP.match(text)
+    role = level_role(text)
+    if found is None:
+        return (Cell(text[skip:], role),)
+    level = found["level"] if found["level"] not in QUIET else ""
+    parts: tuple[tuple[str, Role], ...] = (
+        (f"{found['time']} ", "dim"),
+        (f"{level} " if level else "", role),
+        (text[found.end() :], role),
+    )
+    cells = []
+    for words, look in parts:
+        if words[skip:]:
+            cells.append(Cell(words[skip:], look))
+        skip = max(0, skip - len(words))
+    return tuple(cells)
 
 
 def log_lines(view: View, log: tuple[str, ...] | None, width: int, rows: int) -> tuple[Line, ...]:
@@ -33,5 +64,5 @@ def log_lines(view: View, log: tuple[str, ...] | None, width: int, rows: int) ->
     elif not log:
         lines = [(Cell(" nothing has been written yet" if run.live else " this run has no log", "dim"),)]
     else:
-        lines = [(Cell(" "), Cell(line, level_role(line))) for line in log[-rows:]] if rows > 0 else []
+        lines = [(Cell(" "), *line_cells(line)) for line in log[-rows:]] if rows > 0 else []
     return (rule(title, width, [Cell("l", "key", action="log"), Cell(" all of it", "dim", action="log")]), *lines)

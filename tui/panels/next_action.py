@@ -16,7 +16,7 @@ def next_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
     action = view.next
     warnings = [_warning(text, width) for text in view.current.warnings] if view.current else []
     if action is None:
-        return _broken(view, width, rows)
+        return (rule([Cell("Next", "strong")], width), (Cell(" not known", "dim"),))
     command = action.command
     title = [Cell("Next", "strong")]
     warnings = warnings[: max(0, rows - 1 - bool(command))]
@@ -34,14 +34,6 @@ def next_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
     return (rule(title, width), *lines[: rows - len(warnings)], *warnings)
 
 
-def _broken(view: View, width: int, rows: int) -> tuple[Line, ...]:
-    """No next action without a campaign file: what is wrong with it, and what to do."""
-    error = view.current.error if view.current else None
-    title = [Cell("This campaign's file cannot be used; runs go on", "bad")] if error else [Cell("Next", "strong")]
-    words = [row for part in (error or "not known").splitlines() for row in wrap(part.strip(), width - 2)]
-    return (rule(title, width), *((Cell(f" {row}"),) for row in words[:rows]))
-
-
 def _warning(text: str, width: int) -> Line:
     return cut([Cell(f" ⚠ {text}", "warn")], width)
 
@@ -56,6 +48,7 @@ def _head(action: NextAction) -> list[Cell]:
 
 def _changes(action: NextAction, indent: int, rows: int) -> list[Line]:
     lines: list[Line] = []
+    told = ""
     for name, (before, after) in action.changes.items():
         old, new = formatting.parameter_value(before, 12), formatting.parameter_value(after, 12)
         why = action.why.get(name, "")
@@ -64,9 +57,10 @@ def _changes(action: NextAction, indent: int, rows: int) -> list[Line]:
                 Cell(" " * indent),
                 Cell(f"{name} ", "dim", 32),
                 Cell(f"{old} → {new}", "strong", 18),
-                Cell(f"  {why}" if why else "", "dim"),
+                Cell(f"  {why}" if why and why != told else "", "dim"),
             )
         )
+        told = why
     if len(lines) > rows > 0:
         more = f"{len(lines) - rows + 1} more changes"
         return [*lines[: rows - 1], (Cell(" " * indent), Cell(more, "dim"))]

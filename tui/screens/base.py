@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.binding import Binding
 from textual.screen import Screen
@@ -25,8 +25,12 @@ def bindings(scope: Scope) -> list[Binding]:
 
 
 class ActionScreen(Screen[None]):
-    """`action_perform` is what keys, clicks and the palette all end in: it looks whether the action is possible and
+    """`HELP` names the section of the help that stands first on this screen's page.
+
+    `action_perform` is what keys, clicks and the palette all end in: it looks whether the action is possible and
     calls the screen's `do_…` method, or says why not."""
+
+    HELP: ClassVar[str] = "dashboard"
 
     @property
     def pilothouse(self) -> PilothouseApp:
@@ -50,7 +54,7 @@ class ActionScreen(Screen[None]):
     def do_help(self) -> None:
         from tui.screens.help import HelpScreen
 
-        self.app.push_screen(HelpScreen())
+        self.app.push_screen(HelpScreen(self.HELP))
 
     def do_command_palette(self) -> None:
         self.app.action_command_palette()

@@ -21,6 +21,7 @@ EVERY_ROW = 10_000
 
 
 class CompareScreen(ActionScreen):
+    HELP = "compare"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,c,q", "close", show=False),
         Binding("left", "perform('previous_run')", show=False),
@@ -46,7 +47,7 @@ class CompareScreen(ActionScreen):
         name = view.current.name if view.current else ""
         self.query_one("#header", CellLines).show((spread([Cell(f" {name} · comparison", "title")], [], width),))
         self.query_one("#body", CellLines).show(comparison_lines(view, width - 2))
-        keys = [("esc", "back"), ("← →", "select a run"), ("↑ ↓", "scroll"), ("?", "help")]
+        keys = [("esc q", "back"), ("← →", "select a run"), ("↑ ↓", "scroll"), ("?", "help")]
         cells = [cell for key, text in keys for cell in (Cell(f" {key}", "key"), Cell(f" {text} ", "dim"))]
         self.query_one("#footer", CellLines).show((tuple(cells),))
 

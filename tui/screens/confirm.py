@@ -24,7 +24,9 @@ class ConfirmScreen(Dialog[bool | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", show=False),
         Binding("n,escape,q", "answer(False)", show=False),
-        Binding("left,right,tab,shift+tab,up,down", "other", show=False),
+        Binding("left,right,tab,shift+tab", "other", show=False),
+        Binding("up", "up_or_down(-1)", show=False),
+        Binding("down", "up_or_down(1)", show=False),
         Binding("enter", "chosen", show=False),
     ]
 
@@ -40,6 +42,13 @@ class ConfirmScreen(Dialog[bool | None]):
     def action_other(self) -> None:
         self._chosen = 1 - self._chosen
         self.redraw()
+
+    def action_up_or_down(self, lines: int) -> None:
+        """Scrolls what is longer than the window, else chooses."""
+        if self._scrolls:
+            self.action_scroll_text(lines)
+        else:
+            self.action_other()
 
     def action_chosen(self) -> None:
         self.action_answer(self._chosen == 1)
@@ -122,7 +131,7 @@ class AmountScreen(Dialog[int | None]):
         event.stop()
         value = int(event.value) if event.value.isdigit() else 0
         if value < self._least:
-            self._complain(f"at least {self._least}", wrong=True)
+            self._complain(f"at least {self._least:,}", wrong=True)
         else:
             self.dismiss(value)
 

@@ -19,6 +19,7 @@ PADDING = 7
 """Border, padding and scroll bar beside a dialog's text."""
 FRAME_ROWS = 7
 """Rows of a dialog that are not its text: border, padding, choices."""
+SCROLL_KEYS = "↑ ↓ PgUp PgDn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,13 @@ class Dialog(ModalScreen[Result], Generic[Result]):
     def __init__(self, paragraphs: list[Paragraph]) -> None:
         super().__init__()
         self._paragraphs = paragraphs
+        self._scrolls = False
 
     def compose(self) -> ComposeResult:
         with Vertical(id="box"):
             with VerticalScroll(id="body", can_focus=False):
                 yield CellLines(id="text")
+            yield CellLines(id="more")
             yield from self.compose_more()
 
     def compose_more(self) -> ComposeResult:
@@ -55,6 +58,7 @@ class Dialog(ModalScreen[Result], Generic[Result]):
         yield CellLines(id="choices")
 
     def on_mount(self) -> None:
+        self.app.clear_notifications()
         self.redraw()
 
     def on_resize(self, _: events.Resize) -> None:
@@ -66,8 +70,13 @@ class Dialog(ModalScreen[Result], Generic[Result]):
         return max(10, min(self.WIDEST, self.app.size.width * 9 // 10) - PADDING)
 
     def redraw(self) -> None:
-        self.query_one("#body").styles.max_height = max(3, self.app.size.height - FRAME_ROWS)
-        self.query_one("#text", CellLines).show(self.text_lines(self.inner_width))
+        lines = self.text_lines(self.inner_width)
+        room = max(3, self.app.size.height - FRAME_ROWS)
+        self._scrolls = len(lines) > room
+        self.query_one("#body").styles.max_height = room - self._scrolls
+        self.query_one("#text", CellLines).show(lines)
+        hint = (Cell(SCROLL_KEYS, "key"), Cell(f" scroll, {len(lines)} lines in all", "warn"))
+        self.query_one("#more", CellLines).show((hint,) if self._scrolls else ())
 
     def text_lines(self, width: int) -> tuple[Line, ...]:
         lines: list[Line] = []

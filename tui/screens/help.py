@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from tui.actions import ACTIONS, Scope
+from tui.actions import ACTIONS
 from tui.cells import Cell, Line, wrap
 from tui.screens.dialog import NoticeScreen
 
-SECTIONS: tuple[tuple[Scope, str], ...] = (
+SECTIONS: tuple[tuple[str, str], ...] = (
     ("dashboard", "Dashboard"),
     ("log", "Log"),
+    ("compare", "Comparison"),
     ("everywhere", "Everywhere"),
+)
+
+COMPARE_KEYS = (
+    ("← →", "Select the run to the left, to the right"),
+    ("↑ ↓", "Scroll by lines; PgUp and PgDn by pages, Home and End to the ends"),
+    ("esc q c", "Back to the dashboard"),
 )
 
 SIGNS = (
@@ -27,16 +34,17 @@ NOTES = (
 class HelpScreen(NoticeScreen):
     WIDEST = 92
 
-    def __init__(self) -> None:
+    def __init__(self, first: str = "dashboard") -> None:
+        """`first`: the section that stands on top, that of the screen it was asked for on."""
         super().__init__([])
+        self._first = first
 
     def text_lines(self, width: int) -> tuple[Line, ...]:
         lines: list[Line] = []
-        for scope, title in SECTIONS:
+        for name, title in sorted(SECTIONS, key=lambda section: section[0] != self._first):
             lines.append((Cell(title, "title"),))
-            for action in ACTIONS:
-                if action.scope == scope:
-                    lines += _entry(action.shown, action.help, width)
+            for key, text in _keys(name):
+                lines += _entry(key, text, width)
             lines.append(())
         lines.append((Cell("Signs", "title"),))
         for sign, meaning in SIGNS:
@@ -44,6 +52,12 @@ class HelpScreen(NoticeScreen):
         for note in NOTES:
             lines += [(), *((Cell(row, "dim"),) for row in wrap(note, width))]
         return tuple(lines)
+
+
+def _keys(section: str) -> list[tuple[str, str]]:
+    if section == "compare":
+        return list(COMPARE_KEYS)
+    return [(action.shown, action.help) for action in ACTIONS if action.scope == section]
 
 
 def _entry(key: str, text: str, width: int) -> list[Line]:

@@ -18,6 +18,7 @@ from tui.widgets.log_view import LogView
 
 
 class LogScreen(ActionScreen):
+    HELP = "log"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("log")]
 
     def __init__(self, run_id: str, path: Path) -> None:
@@ -50,12 +51,17 @@ class LogScreen(ActionScreen):
         view = self.view
         size = formatting.size(view.bytes_in_file) if view.bytes_in_file is not None else "no file"
         left = [Cell(f" {self._run_id}", "title"), Cell(f" · {self._path.name} · {size}", "dim")]
+        if view.day:
+            left.append(Cell(f" · {view.day}", "dim"))
+        run = next((run for run in self.pilothouse.view.runs if run.id == self._run_id), None)
+        live = run is not None and run.live
         if view.following:
-            state = [Cell("● following ", "accent")]
+            state = [Cell("● following ", "accent") if live else Cell("the end ", "dim")]
         else:
             new = view.new_lines
             news = f" · {new:,} new line{'' if new == 1 else 's'}" if new else ""
-            state = [Cell(f"‖ paused at {view.position * 100:.0f} %", "warn"), Cell(f"{news} ", "strong")]
+            where = f"‖ {'paused at ' if live else ''}{view.position * 100:.0f} %"
+            state = [Cell(where, "warn"), Cell(f"{news} ", "strong")]
         self.query_one("#header", CellLines).show((spread(left, state, width),))
         self.query_one("#footer", CellLines).show(footer_lines(self.pilothouse.view, width, "log"))
 

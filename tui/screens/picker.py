@@ -61,8 +61,8 @@ class PickerScreen(Dialog[str | None]):
             Cell(" move  ", "dim"),
             Cell("⏎", "key"),
             Cell(" open  ", "dim"),
-            Cell("esc", "key", action="close"),
-            Cell(" leave", "dim", action="close"),
+            Cell("esc q", "key", action="close"),
+            Cell(" back", "dim", action="close"),
         )
         self.query_one("#choices", CellLines).show((keys,))
 

@@ -8,7 +8,7 @@ from textual import events
 
 from tui.cells import Cell, Line
 from tui.logfile import LogFile, LogLine
-from tui.panels.log_tail import level_role
+from tui.panels.log_tail import day_of, line_cells
 from tui.widgets.cell_lines import CellLines
 
 INTERVAL_S = 0.5
@@ -40,6 +40,11 @@ class LogView(CellLines):
     def position(self) -> float:
         """Where the lowest line in sight ends, as a share of the file."""
         return min(1.0, self._rows[-1].end / self._octets) if self._rows and self._octets else 1.0
+
+    @property
+    def day(self) -> str | None:
+        """The date of the lowest line in sight that names one; the lines themselves show the time of day."""
+        return next((day for row in reversed(self._rows) if (day := day_of(row.text))), None)
 
     def on_mount(self) -> None:
         self.set_interval(INTERVAL_S, self.look)
@@ -125,7 +130,7 @@ class LogView(CellLines):
 
     def _draw(self) -> None:
         height = self.size.height
-        lines: list[Line] = [(Cell(" "), Cell(row.text[self._left :], level_role(row.text))) for row in self._rows]
+        lines: list[Line] = [(Cell(" "), *line_cells(row.text, self._left)) for row in self._rows]
         if not lines:
             empty = "there is no such file yet" if self._octets is None else "nothing has been written yet"
             lines = [(Cell(f" {empty}", "dim"),)]
