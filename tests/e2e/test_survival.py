@@ -184,8 +184,7 @@ def test_a_second_viewer_sees_the_same_picture(desk: Desk) -> None:
             break
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    watching.poll()
-    assert watching.poll() == Service(desk.folder).poll()
+    wait_until(lambda: watching.poll() == Service(desk.folder).poll(), 20, "the same picture, the keeper gone")
 
 
 @pytest.mark.parametrize("command", [["/bin/sh", "-c", "echo hello; exit 3"]])
