@@ -80,18 +80,6 @@ async def test_a_dialog_longer_than_the_window_says_that_it_scrolls_and_does() -
         assert "PgUp" not in screen.painted
 
 
-async def test_a_dialog_sends_notices_away_and_there_is_never_more_than_one() -> None:
-    async with opened(pictures.FakeService(pictures.seed_story()), notices=True) as screen:
-        await screen.press("x", "r")
-        assert len(screen.app._notifications) == 1
-        await screen.until(lambda: "stop it first" in screen.painted)
-        await screen.press("s")
-        assert len(screen.app._notifications) == 0
-        await screen.press("escape")
-        await screen.pilot.pause(0.1)
-        assert "stop it first" not in screen.painted
-
-
 async def test_a_next_action_that_changed_while_the_question_stood_is_not_done() -> None:
     service = pictures.FakeService(OFFERING)
     async with opened(service) as screen:
