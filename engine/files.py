@@ -116,6 +116,10 @@ class RunFiles:
     def keeper_journal(self) -> Path:
         return self.folder / "keeper.jsonl"
 
+    def aftermath(self, attempt: int) -> Path:
+        """Journal of what the keeper of `attempt` did once the attempt's end was recorded."""
+        return self.folder / f"aftermath-{attempt}.jsonl"
+
     @property
     def keeper_log(self) -> Path:
         """What the keeper itself printed, which is nothing unless it broke."""

@@ -198,6 +198,9 @@ class Service:
             gate=config.gate,
             policy=config.policy,
             budget=config.budget,
+            supervision=config.supervision,
+            sync=config.sync,
+            notify=config.notify,
         )
         files = self.workspace.run_files(config.name, plan.run)
         make_private_folder(files.folder)

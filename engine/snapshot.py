@@ -18,6 +18,8 @@ from engine.qc.verdicts import GateVerdict
 RunState = Literal["queued", "starting", "running", "stopping", "succeeded", "failed", "stopped", "lost"]
 LIVE_STATES: frozenset[str] = frozenset({"queued", "starting", "running", "stopping"})
 
+MOST_ACTIONS = 50
+
 CampaignState = Literal["empty", "running", "waiting", "done", "blocked", "broken"]
 
 
@@ -45,6 +47,47 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedAction:
+    """Who did what to a run, and when (UTC, ISO 8601): a person, or the watchdog or the policy under that name.
+
+    `pending`: it was asked for, and no keeper has taken it yet.
+    """
+
+    time: str
+    author: str
+    action: str
+    pending: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return {"time": self.time, "author": self.author, "action": self.action, "pending": self.pending}
+
+
+@dataclass(frozen=True, slots=True)
+class IdleCountdown:
+    """The machine is idle since `since` and `command` will be run at `due` (UTC, ISO 8601), unless it is cancelled.
+
+    `state`: `counting`, `cancelled` (by `author`), `running` (the command), `done`, `failed` (`detail` says why).
+    """
+
+    state: Literal["counting", "cancelled", "running", "done", "failed"]
+    since: str
+    due: str
+    command: tuple[str, ...]
+    author: str = ""
+    detail: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "state": self.state,
+            "since": self.since,
+            "due": self.due,
+            "command": list(self.command),
+            "author": self.author,
+            "detail": self.detail,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class RunSnapshot:
     """One run as its files tell it.
 
@@ -52,6 +95,9 @@ class RunSnapshot:
     over all attempts in seconds; `examples_per_second` is kept pairs over the generating time of this attempt.
     `keeper_alive` is None where that cannot be known from here (another host). `computed` holds our own figures
     beside an imported run's (`metrics`), and is None for runs of our own. `devices` are those it has, or had last.
+    `stalled` says what is known of a stall, empty while things go on; `actions` who did what, oldest first, the
+    latest `MOST_ACTIONS`; `synced` when artifacts were last copied away (None: never, or no sync), `sync_error` why
+    the latest try failed. `gpu_held_by` names who holds GPU memory while `gpu_held`, as far as that can be seen.
     """
 
     id: str
@@ -85,6 +131,11 @@ class RunSnapshot:
     author: str = ""
     warnings: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
+    stalled: str = ""
+    actions: tuple[LoggedAction, ...] = ()
+    gpu_held_by: tuple[str, ...] = ()
+    synced: str | None = None
+    sync_error: str = ""
 
     @property
     def live(self) -> bool:
@@ -115,6 +166,11 @@ class RunSnapshot:
             "model": self.model,
             "imported": self.imported,
             "gpu_held": self.gpu_held,
+            "gpu_held_by": list(self.gpu_held_by),
+            "stalled": self.stalled,
+            "synced": self.synced,
+            "sync_error": self.sync_error,
+            "actions": [action.to_json() for action in self.actions],
             "author": self.author,
             "devices": list(self.devices),
             "warnings": list(self.warnings),
@@ -126,7 +182,8 @@ class RunSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class CampaignSnapshot:
-    """One campaign. `campaign`, `budget` and `next` are None when its file is broken; `error` says why."""
+    """One campaign. `campaign`, `budget` and `next` are None when its file is broken; `error` says why. `idle` is the
+    countdown of `budget.on_idle`, None while a run is live or where the campaign has none."""
 
     name: str
     state: CampaignState
@@ -137,6 +194,7 @@ class CampaignSnapshot:
     runs: tuple[RunSnapshot, ...]
     error: str | None = None
     warnings: tuple[str, ...] = ()
+    idle: IdleCountdown | None = None
 
     def run(self, name: str) -> RunSnapshot | None:
         return next((run for run in self.runs if run.name == name), None)
@@ -155,6 +213,7 @@ class CampaignSnapshot:
             "warnings": list(self.warnings),
             "budget": self.budget.to_json() if self.budget else None,
             "next": self.next.to_json() if self.next else None,
+            "idle": self.idle.to_json() if self.idle else None,
             "runs": [run.to_json() for run in self.runs],
         }
 

@@ -22,7 +22,8 @@ from engine.campaign.document import (
     short,
     shown,
 )
-from engine.campaign.models import Campaign, Parameters, Strict
+from engine.campaign.fields import Strict
+from engine.campaign.models import Campaign, Parameters
 from engine.campaign.naming import kind_of
 from engine.campaign.parameters import overlay
 from engine.errors import ConfigurationError

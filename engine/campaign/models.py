@@ -8,37 +8,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-LARGEST_COUNT = 10_000_000_000
-LARGEST_USD = 1e9
-LARGEST_MINUTES = 525_600.0
-"""Bounds that no real campaign meets: beyond them a figure is a slip of the keyboard, and arithmetic overflows."""
-
-
-def _no_truth_value(value: object) -> object:
-    """pydantic takes true for 1, and YAML 1.1 reads `on` and `yes` as true."""
-    if isinstance(value, bool):
-        raise PydanticCustomError("number_not_bool", "Input should be a number")
-    return value
-
-
-NotBool = BeforeValidator(_no_truth_value)
-
-
-class Strict(BaseModel):
-    """Validators are built at first use (`defer_build`), so that a command pays only for what it reads."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
+from engine.campaign.fields import LARGEST_MINUTES, Count, NotBool, Seed, Strict, Usd
+from engine.campaign.supervision import NotifyConfig, OnIdle, SupervisionConfig, SyncConfig
 
 # --- parameters of a run ---------------------------------------------------------------------------------------
 
-Count = Annotated[int, Field(ge=1, le=LARGEST_COUNT), NotBool]
-Seed = Annotated[int, Field(ge=0, lt=2**63), NotBool]
-Usd = Annotated[float, Field(ge=0.0, le=LARGEST_USD, allow_inf_nan=False), NotBool]
-Minutes = Annotated[float, Field(gt=0.0, le=LARGEST_MINUTES, allow_inf_nan=False), NotBool]
 Temperature = Annotated[float, Field(ge=0.0, le=5.0, allow_inf_nan=False), NotBool]
 TopP = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False), NotBool]
 Penalty = Annotated[float, Field(gt=0.0, le=10.0, allow_inf_nan=False), NotBool]
@@ -257,11 +234,6 @@ class PolicyConfig(Strict):
     auto: bool = False
 
 
-class OnIdle(Strict):
-    after_minutes: Minutes
-    command: tuple[str, ...]
-
-
 class BudgetConfig(Strict):
     limit_usd: Usd = 300.0
     gpu_usd_per_hour: Usd = 3.0
@@ -283,16 +255,6 @@ class ReviewConfig(Strict):
     timeout_s: Annotated[float, Field(gt=0, le=60 * LARGEST_MINUTES, allow_inf_nan=False), NotBool] = 900
 
 
-class SyncConfig(Strict):
-    command: tuple[str, ...]
-    every_minutes: Minutes = 10
-
-
-class NotifyConfig(Strict):
-    webhook_env: str | None = None
-    command: tuple[str, ...] = ()
-
-
 class Campaign(Strict):
     """One YAML file under `configs/`. `iterations` stack: each overlays the parameters of the one before it."""
 
@@ -309,16 +271,12 @@ class Campaign(Strict):
     policy: PolicyConfig = PolicyConfig()
     budget: BudgetConfig = BudgetConfig()
     scale: ScaleConfig = ScaleConfig()
+    supervision: SupervisionConfig = SupervisionConfig()
     review: ReviewConfig | None = None
     sync: SyncConfig | None = None
     notify: NotifyConfig | None = None
 
     def not_acted_on(self) -> list[str]:
         """Keys that are read and checked but that nothing acts on yet, for `config check` to say so."""
-        present = {
-            "review": self.review,
-            "sync": self.sync,
-            "notify": self.notify,
-            "budget.on_idle": self.budget.on_idle,
-        }
+        present = {"review": self.review}
         return [key for key, value in present.items() if value is not None]

@@ -7,6 +7,7 @@ import uuid
 
 from pydantic import Field, ValidationError
 
+from engine.campaign.fields import Strict
 from engine.campaign.loading import Prompts
 from engine.campaign.models import (
     BudgetConfig,
@@ -17,10 +18,10 @@ from engine.campaign.models import (
     Pipeline,
     PolicyConfig,
     QcConfig,
-    Strict,
     Target,
 )
 from engine.campaign.naming import RunKind
+from engine.campaign.supervision import NotifyConfig, SupervisionConfig, SyncConfig
 from engine.errors import ConfigurationError, RefusedError
 from engine.files import RunFiles, read_json, storage_error, write_json
 from engine.journal.events import utc_now
@@ -63,6 +64,9 @@ class RunSpec(Strict):
     gate: GateConfig = GateConfig()
     policy: PolicyConfig = PolicyConfig()
     budget: BudgetConfig = BudgetConfig()
+    supervision: SupervisionConfig = SupervisionConfig()
+    sync: SyncConfig | None = None
+    notify: NotifyConfig | None = None
     devices: tuple[str, ...] = ()
     imported: ForeignFigures | None = None
 

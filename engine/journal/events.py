@@ -1,4 +1,4 @@
-"""The typed events of a run's two journals.
+"""The typed events of a run's journals.
 
 Every line has `v` (version of the format), `event` (its kind), `time` (UTC, ISO 8601) and `attempt`. A reader that
 meets a kind or a version it does not know skips that line (`parse_event` returns None).
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 EVENT_VERSION = 1
 
 RunEndState = Literal["succeeded", "failed", "stopped", "lost"]
-Phase = Literal["loading", "generating", "saving"]
+Phase = Literal["downloading", "loading", "compiling", "generating", "saving"]
 RequestKind = Literal["stop", "stop-now"]
 
 
@@ -118,6 +118,79 @@ class RunEnded(Event):
     reason: str
     exit_code: int | None = None
     gpu_held: bool = False
+    gpu_held_by: list[str] = Field(default_factory=list)
+
+
+class Stalled(Event):
+    """Nothing was finished for `silent_s` seconds of the phase `phase`; raised once until something is.
+
+    `log_silent_s` seconds since the log grew (null: there is no log yet), `last_item` when the last item was finished,
+    `gpu_utilisation` per cent by device (empty: not known), `suspended`: the generator is stopped by a signal (SIGSTOP).
+    `action` is what the keeper does about it.
+    """
+
+    event: Literal["stalled"] = "stalled"
+    phase: str
+    silent_s: float
+    log_silent_s: float | None = None
+    last_item: str | None = None
+    gpu_utilisation: dict[str, float] = Field(default_factory=dict)
+    suspended: bool = False
+    action: str = "notify"
+
+
+class Recovered(Event):
+    """After `Stalled` something was finished again, `silent_s` seconds after the last."""
+
+    event: Literal["recovered"] = "recovered"
+    silent_s: float
+
+
+class LogTrimmed(Event):
+    """The log reached its limit. The octets before `start` were given back to the disk and read as zeros; with
+    `punched` false the file system cannot do that, and the log goes on growing."""
+
+    event: Literal["log_trimmed"] = "log_trimmed"
+    start: int
+    punched: bool
+
+
+class Synced(Event):
+    """The campaign's sync command ended, after `seconds`; `final` is the one after the run's end."""
+
+    event: Literal["synced"] = "synced"
+    ok: bool
+    detail: str = ""
+    seconds: float = 0.0
+    final: bool = False
+
+
+class Notified(Event):
+    """Whoever the campaign names was told of `subject` (ended, failed, lost, stalled), or could not be (`ok` false)."""
+
+    event: Literal["notified"] = "notified"
+    subject: str
+    ok: bool
+    detail: str = ""
+
+
+class RestartPlanned(Event):
+    """The keeper starts the next attempt by itself `delay_s` seconds from now: restart `number` of at most `most`."""
+
+    event: Literal["restart_planned"] = "restart_planned"
+    number: int
+    most: int
+    delay_s: float
+    reason: str
+
+
+class RestartSettled(Event):
+    """What became of the planned restart: started by the keeper, or not (`author` cancelled it, or `detail`)."""
+
+    event: Literal["restart_settled"] = "restart_settled"
+    started: bool
+    author: str = ""
+    detail: str = ""
 
 
 class PolicyAsked(Event):
@@ -181,6 +254,13 @@ KeeperEvent = (
     | Stopping
     | GeneratorEnded
     | RunEnded
+    | Stalled
+    | Recovered
+    | LogTrimmed
+    | Synced
+    | Notified
+    | RestartPlanned
+    | RestartSettled
     | PolicyAsked
 )
 GeneratorEvent = GenerationStarted | PhaseEntered | ListGenerated | GenerationEnded

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from engine.campaign.document import read_document
+from engine.campaign.fields import Strict
 from engine.campaign.loading import validated
-from engine.campaign.models import GateConfig, QcConfig, Strict
+from engine.campaign.models import GateConfig, QcConfig
 from engine.campaign.spec import read_spec
 from engine.files import RunFiles
 from engine.qc.verdicts import GateVerdict

@@ -176,5 +176,5 @@ def test_limits_read_as_written(text: str, op: str, value: float) -> None:
 
 
 def test_keys_that_nothing_acts_on_yet_are_told(tmp_path: Path) -> None:
-    path = written(tmp_path, "notify: {webhook_env: HOOK}\n")
-    assert load_campaign(path).not_acted_on() == ["notify"]
+    path = written(tmp_path, "review: {command: [codex]}\n")
+    assert load_campaign(path).not_acted_on() == ["review"]
