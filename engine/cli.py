@@ -227,7 +227,7 @@ def status(
     """Campaigns, runs, states, metrics, verdicts, money."""
     from engine.report.tables import status_text
 
-    service = _service()
+    service = _service(tend=True)
     snapshot = service.poll(only=campaign)
     if campaign is not None and not snapshot.campaigns:
         service.workspace.campaign_file(campaign)  # says that there is none, and which there are

@@ -10,6 +10,7 @@ from __future__ import annotations
 import getpass
 import os
 import socket
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -29,6 +30,11 @@ from engine.policy.history import PastRun
 from engine.replay.campaigns import load_checked
 from engine.replay.workspace import WorkspaceReplay
 from engine.snapshot import CampaignSnapshot, RunSnapshot, Snapshot
+from engine.supervise.patience import Patience
+
+CLOSING_S = 20.0
+CLOSING_POLL_S = 0.05
+"""How long an action waits for a keeper that records the end of a run that died unwatched."""
 
 
 def author_name() -> str:
@@ -69,6 +75,7 @@ class Service:
 
     def __init__(self, root: Path, *, author: str | None = None, tend: bool = False) -> None:
         self.tend = tend
+        self._patience = Patience()
         self.root = root.absolute()
         self.workspace = Workspace(self.root)
         self.author = author or author_name()
@@ -88,12 +95,15 @@ class Service:
         return snapshot
 
     def _adopt(self, replay: WorkspaceReplay, campaign: str) -> bool:
-        """Start a keeper for each run of `campaign` whose generator goes on without one; whether there was any."""
-        orphans = replay.orphans(campaign)
+        """Start a keeper for each run of `campaign` whose own died: it goes on with the run, or records its end.
+
+        Whether there was any to be started.
+        """
+        orphans = [found for found in replay.orphans(campaign) if self._patience.may_try(found[0].folder)]
         if orphans:
             from engine.supervise.launch import start_attempt
         for files, attempt in orphans:
-            # Refused: somebody else adopts it in this same moment. Failed: the next look tries again, and shows it.
+            # Refused: somebody else adopts it in this same moment. Failed: it is tried again later, and shown.
             with suppress(PilothouseError):
                 start_attempt(files, attempt=attempt, author=self.author, adopt=True)
         return bool(orphans)
@@ -123,6 +133,10 @@ class Service:
         picture = replay.refresh(campaign).campaign(campaign)
         if self._adopt(replay, campaign):
             picture = replay.refresh(campaign).campaign(campaign)
+            closing = time.monotonic() + CLOSING_S
+            while picture is not None and any(run.found_dead for run in picture.runs) and time.monotonic() < closing:
+                time.sleep(CLOSING_POLL_S)
+                picture = replay.refresh(campaign).campaign(campaign)
         if picture is None:
             raise NotFoundError(f"there is no campaign {campaign!r}", where=str(path), remedy="check the name")
         return View(path, config, picture, replay.history(campaign))
@@ -281,7 +295,8 @@ class Service:
                 where=run.folder,
                 remedy="launch a run of your own",
             )
-        if run.live:
+        awaits_restart = run.state == "queued" and run.ended is not None
+        if run.live and not awaits_restart:
             raise RefusedError(
                 f"cannot {what} {run_id}: it is {run.state}",
                 where=run.folder,

@@ -8,7 +8,7 @@ another boot is another stretch of time by itself.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from engine.journal.events import Heartbeat
@@ -42,6 +42,7 @@ class Meter:
         self._span_began = 0.0
         self._closed_active_s = 0.0
         self._last_of: dict[int, Heartbeat] = {}
+        self._died_after: dict[int, Heartbeat] = {}
         self._unwatched: dict[int, float] = {}
 
     def add(self, beat: Heartbeat) -> None:
@@ -59,10 +60,19 @@ class Meter:
             self._began.setdefault(device, beat.monotonic)
         self._last = self._last_of[beat.attempt] = beat
 
-    def add_unwatched(self, attempt: int, seconds: float) -> None:
-        """The generator of `attempt` went on for `seconds` after its keeper's last heartbeat, and nobody took over."""
-        if attempt in self._last_of and seconds > 0:
-            self._unwatched[attempt] = seconds
+    def interrupt(self, attempt: int) -> None:
+        """The run was found dead: its devices were not held from its last heartbeat until now."""
+        if attempt in self._last_of:
+            self._died_after.setdefault(attempt, self._last_of[attempt])
+        self._close_all()
+        self._last = None
+
+    def set_unwatched(self, seconds: Mapping[int, float]) -> None:
+        """The generators of these attempts went on for so many seconds after the last heartbeat of a keeper that died,
+        until they died, too. Replaces what was said before: an attempt may yet be taken over, or its end turn up."""
+        self._unwatched = {
+            attempt: length for attempt, length in seconds.items() if attempt in self._last_of and length > 0
+        }
 
     def _close(self, device: str, boot_id: str, end_s: float) -> None:
         start_s = self._began.pop(device)
@@ -79,15 +89,17 @@ class Meter:
     @property
     def intervals(self) -> tuple[DeviceInterval, ...]:
         """All stretches so far, the one that goes on now up to the last heartbeat."""
-        if self._last is None:
-            return ()
-        boot_id, now = self._last.boot_id, self._last.monotonic
-        going = (DeviceInterval(boot_id, device, began, now) for device, began in self._began.items() if now > began)
+        last = self._last
+        going = (
+            DeviceInterval(last.boot_id, device, began, last.monotonic)
+            for device, began in self._began.items()
+            if last is not None and last.monotonic > began
+        )
+        beats = self._last_of | self._died_after
         after = (
-            DeviceInterval(beat.boot_id, device, beat.monotonic, beat.monotonic + self._unwatched[attempt])
-            for attempt, beat in self._last_of.items()
-            if attempt in self._unwatched
-            for device in beat.devices
+            DeviceInterval(beats[attempt].boot_id, device, beats[attempt].monotonic, beats[attempt].monotonic + seconds)
+            for attempt, seconds in self._unwatched.items()
+            for device in beats[attempt].devices
         )
         return (*self._closed, *going, *after)
 

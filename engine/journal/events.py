@@ -48,11 +48,13 @@ class Event(BaseModel):
 
 
 class KeeperStarted(Event):
-    """A keeper took the run; `adopted` when it took over from one that died."""
+    """A keeper took the run; `adopted` when it took over from one that died. `found_alive`: something of the run was
+    going then; otherwise it had died unwatched, and its devices had been free since."""
 
     event: Literal["keeper_started"] = "keeper_started"
     keeper: ProcessIdentity
     adopted: bool = False
+    found_alive: bool = True
     author: str = ""
 
 
@@ -113,19 +115,23 @@ class GeneratorEnded(Event):
 
 
 class RunEnded(Event):
+    """The attempt is over. `progressed`: it finished an item (null: not known, a foreign program)."""
+
     event: Literal["run_ended"] = "run_ended"
     state: RunEndState
     reason: str
     exit_code: int | None = None
     gpu_held: bool = False
     gpu_held_by: list[str] = Field(default_factory=list)
+    progressed: bool | None = None
 
 
 class Stalled(Event):
     """Nothing was finished for `silent_s` seconds of the phase `phase`; raised once until something is.
 
     `log_silent_s` seconds since the log grew (null: there is no log yet), `last_item` when the last item was finished,
-    `gpu_utilisation` per cent by device (empty: not known), `suspended`: the generator is stopped by a signal (SIGSTOP).
+    `gpu_utilisation` per cent by device (empty: not known), `suspended`: SIGSTOP stopped
+    the generator.
     `action` is what the keeper does about it.
     """
 

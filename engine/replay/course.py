@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from engine.journal.events import (
     AnyEvent,
@@ -15,8 +15,13 @@ from engine.journal.events import (
     KeeperStarted,
     PhaseEntered,
     PolicyAsked,
+    Recovered,
+    RestartPlanned,
+    RestartSettled,
     RunEnded,
+    Stalled,
     Stopping,
+    Synced,
     TargetRaised,
 )
 
@@ -45,6 +50,7 @@ class Course:
     pid: int | None = None
     stopping: bool = False
     adopted: bool = False
+    found_dead: bool = False
     exit_code: int | None = None
     end: RunEnded | None = None
     outcome: GenerationEnded | None = None
@@ -52,6 +58,10 @@ class Course:
     max_candidates: int | None = None
     heartbeat: str | None = None
     policy: PolicyAsked | None = None
+    stall: Stalled | None = None
+    restart: RestartPlanned | None = None
+    synced: str | None = None
+    sync_error: str = ""
 
     def apply(self, event: AnyEvent) -> None:
         """Fold one event of either journal."""
@@ -62,6 +72,7 @@ class Course:
         match event:
             case KeeperStarted():
                 self.author, self.adopted = event.author or self.author, event.adopted
+                self.found_dead = event.adopted and not event.found_alive
             case TargetRaised():
                 self.target, self.max_candidates = event.examples, event.max_candidates
             case GeneratorStarted():
@@ -70,6 +81,16 @@ class Course:
                 self.heartbeat = event.time
             case Stopping():
                 self.stopping = True
+            case Stalled():
+                self.stall = event
+            case Recovered():
+                self.stall = None
+            case Synced():
+                self.synced, self.sync_error = (event.time, "") if event.ok else (self.synced, event.detail or "failed")
+            case RestartPlanned():
+                self.restart = event
+            case RestartSettled():
+                self.restart = None
             case GeneratorEnded():
                 self.exit_code = event.exit_code if event.signal is None else -event.signal
                 self.pid = None
@@ -95,6 +116,8 @@ class Course:
             attempt_started=event.time,
             target=self.target,
             max_candidates=self.max_candidates,
+            synced=self.synced,
+            sync_error=self.sync_error,
         )
         for name in self.__slots__:
             setattr(self, name, getattr(fresh, name))
@@ -103,6 +126,18 @@ class Course:
     def startup_s(self) -> float | None:
         """Seconds from the attempt's start to its first phase of generating."""
         return seconds_between(self.attempt_started, self.generating_since)
+
+    @property
+    def restart_text(self) -> str:
+        """`stalled …; restart 1 of 2 at 03:12:40 UTC`, of the restart that is planned; empty when none is."""
+        plan = self.restart
+        if plan is None:
+            return ""
+        try:
+            due = datetime.fromisoformat(plan.time) + timedelta(seconds=plan.delay_s)
+        except ValueError:
+            return plan.reason
+        return f"{plan.reason}; restart {plan.number} of {plan.most} at {due:%H:%M:%S} UTC"
 
     @property
     def exhausted(self) -> bool:

@@ -9,18 +9,23 @@ from pathlib import Path
 from engine.budget.ledger import Meter
 from engine.campaign.spec import RunSpec
 from engine.files import RunFiles
-from engine.journal.events import Heartbeat, RunEnded, parse_event
+from engine.journal.events import AnyEvent, Heartbeat, KeeperStarted, RunEnded, parse_event
 from engine.journal.reader import JournalReader
+from engine.logs.sanitise import sanitise
 from engine.policy.history import PastRun
 from engine.qc.gate import judge, judge_figures
 from engine.qc.tally import RunTally
 from engine.qc.verdicts import GateVerdict
 from engine.replay.course import Course, seconds_between
 from engine.replay.foreign import foreign_check_counts
+from engine.replay.trail import Trail
 from engine.snapshot import LIVE_STATES, Counts, RunSnapshot, RunState
+from engine.supervise.ending import LOST_REMEDY
 from engine.supervise.ending import judge as judge_ending
 from engine.supervise.generator import Exit
+from engine.supervise.identity import here
 from engine.supervise.liveness import RunLiveness, run_liveness
+from engine.supervise.watchdog import stall_text
 
 KEEPER_PATIENCE_S = 30.0
 LEAST_MEASURED_S = 2.0
@@ -41,6 +46,9 @@ class RunReplay:
         self._beaten: dict[int, str] = {}
         self._active: dict[int, str] = {}
         self._closed: set[int] = set()
+        self._found_dead: set[int] = set()
+        self._trail = Trail(spec)
+        self._aftermath: JournalReader | None = None
         self._own_figures = own_figures
         self._keeper = JournalReader(files.keeper_journal)
         self._course = Course()
@@ -68,13 +76,14 @@ class RunReplay:
         self._identity = identity
         for value in self._keeper.read_new():
             event = parse_event(value)
-            if event is not None:
-                self._course.apply(event)
-            if isinstance(event, Heartbeat):
-                self.meter.add(event)
-                self._beaten[event.attempt] = event.time
-            elif isinstance(event, RunEnded):
-                self._closed.add(event.attempt)
+            if event is None:
+                continue
+            self._course.apply(event)
+            self._trail.apply(event)
+            self._meter(event)
+        self._read_aftermath()
+        if self.spec.imported is None:
+            self._trail.look_for_requests(self.files)
         for value in self._generator.read_new():
             event = parse_event(value) if value.get("event") != "list" else None
             if event is not None:
@@ -91,12 +100,41 @@ class RunReplay:
                 self._last_record = stamp
         self._meter_unwatched()
 
+    def _read_aftermath(self) -> None:
+        """What the keeper of the present attempt does after its end, in a journal of its own."""
+        path = self.files.aftermath(self._course.attempt)
+        if self._aftermath is None or self._aftermath.path != path:
+            self._aftermath = JournalReader(path)
+        for value in self._aftermath.read_new():
+            event = parse_event(value)
+            if event is not None:
+                self._course.apply(event)
+                self._trail.apply(event)
+
+    def _meter(self, event: AnyEvent) -> None:
+        match event:
+            case KeeperStarted() if event.adopted and not event.found_alive:
+                self.meter.interrupt(event.attempt)
+                self._found_dead.add(event.attempt)
+            case Heartbeat():
+                self.meter.add(event)
+                if event.attempt not in self._found_dead:
+                    self._beaten[event.attempt] = event.time
+            case RunEnded():
+                self._closed.add(event.attempt)
+
     def _meter_unwatched(self) -> None:
-        """Charge what generators did after their keeper's death, where no other keeper took over."""
-        for attempt, beaten in self._beaten.items():
-            over = attempt < self._course.attempt or not self._liveness.generator_alive
-            if attempt not in self._closed and over:
-                self.meter.add_unwatched(attempt, seconds_between(beaten, self._active.get(attempt)) or 0.0)
+        """Charge what generators did after their keeper's death, where no other keeper took over in their life."""
+        alive = self._liveness
+        nobody = alive.keeper_alive is False and not alive.generator_alive
+        self.meter.set_unwatched(
+            {
+                attempt: seconds_between(beaten, self._active.get(attempt)) or 0.0
+                for attempt, beaten in self._beaten.items()
+                if attempt in self._found_dead
+                or (attempt not in self._closed and (nobody or attempt < self._course.attempt))
+            }
+        )
 
     # --- what follows from it ----------------------------------------------------------------------------------
 
@@ -118,16 +156,28 @@ class RunReplay:
         if self.spec.imported is not None:
             return "succeeded", f"imported from {self.spec.imported.source}"
         if course.end is not None:
+            if course.restart is not None and alive.keeper_alive is True:
+                return "queued", course.restart_text
             return course.end.state, course.end.reason
         if course.attempt == 0:
             return self._not_started()
+        if alive.out_of_sight and alive.keeper is not None:
+            host = sanitise(alive.keeper.host, 128)
+            return "lost", (
+                f"no sign of life from {host} since {course.heartbeat or 'its start'}; if that machine or container is "
+                f"gone, `restart` goes on here: {LOST_REMEDY}"
+            )
         if alive.keeper_alive is False and not alive.ended:
             if alive.generator_alive is False and course.outcome is not None:
                 ending = judge_ending(Exit(), own_word=course.outcome, order=None)
                 return ending.state, ending.reason
             if alive.generator_alive is False:
-                return "lost", "keeper and generator died without a word; what was generated is kept, restart goes on"
-            return "running", "its keeper died, the generator goes on; a dashboard, `watch` or `stop` takes it over"
+                rebooted = alive.keeper is not None and alive.keeper.boot_id != here().boot_id
+                ending = judge_ending(Exit(), own_word=None, order=None, rebooted=rebooted)
+                return ending.state, ending.reason
+            return "running", "its keeper died, the generator goes on; whoever looks next takes it over"
+        if course.found_dead:
+            return "stopping", "it died unwatched; its keeper makes sure that nothing of it is left"
         if course.stopping:
             return "stopping", "asked to stop"
         if course.phase in ("generating", "saving"):
@@ -147,9 +197,11 @@ class RunReplay:
 
     @property
     def orphaned(self) -> bool:
-        """Whether the generator goes on without a keeper: one has to be started that adopts it."""
+        """Whether the attempt is open and its keeper dead: one has to be started that adopts it, or records its end."""
         alive = self._liveness
-        return alive.keeper_alive is False and alive.generator_alive is True and not alive.ended
+        if alive.keeper is None or alive.keeper_alive is not False or alive.ended:
+            return False
+        return alive.generator_alive is not None
 
     def _own_gate(self, extend_to: int | None, *, ended: bool) -> GateVerdict:
         spec = self.spec
@@ -202,6 +254,12 @@ class RunReplay:
             author=course.author or spec.author,
             warnings=self._warnings(live),
             devices=tuple(sorted({device for _, device in self.meter.devices})),
+            stalled=stall_text(course.stall) if live and course.stall is not None and state != "queued" else "",
+            actions=self._trail.actions,
+            gpu_held_by=tuple(course.end.gpu_held_by) if course.end and course.end.gpu_held else (),
+            found_dead=course.found_dead and course.end is None,
+            synced=course.synced,
+            sync_error=course.sync_error,
         )
 
     def _counts(self, foreign: bool) -> Counts:

@@ -55,7 +55,7 @@ def _pocket_model() -> Iterator[Finding]:
 
 
 def _gpus() -> Iterator[Finding]:
-    from engine.supervise.devices import probe_gpus
+    from engine.supervise.gpus import probe_gpus
 
     gpus = probe_gpus()
     if gpus is None:

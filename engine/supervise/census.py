@@ -58,7 +58,8 @@ class RunProcesses:
     """The living processes of the run `run_id`, its keeper (this process) and the keeper's helpers left out.
 
     `leader` is the generator. With `leader_is_child` its zombie stays unreaped while this is in use, which keeps its
-    pid, and so its group's number, from being reused. `helpers` names children of the keeper that are not the run's.
+    pid, and so its group's number, from being reused. `helpers` names children of the keeper that are not the run's;
+    whoever is in a helper's session is left out, too.
     """
 
     def __init__(
@@ -78,7 +79,8 @@ class RunProcesses:
     def scan(self) -> list[ProcessIdentity]:
         """Who lives now. Costs one look at every process of the machine (some ten milliseconds)."""
         stats = living_stats()
-        outside = {os.getpid(), *self._helpers()}
+        helpers = set(self._helpers())
+        outside = {os.getpid(), *helpers} | {pid for pid, stat in stats.items() if stat.session in helpers}
         proven = {pid for pid, identity in self._known.items() if pid in stats and _same(stats[pid], identity)}
         proven |= {stat.pid for stat in stats.values() if stat.parent == os.getpid()}
         proven |= {pid for pid in stats if pid not in proven and is_marked(pid, self.run_id)}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import select
 import time
+from collections.abc import Callable, Collection
 
 from engine.campaign.spec import RunSpec
 from engine.errors import RefusedError
 from engine.files import RunFiles
 from engine.journal.events import (
+    Event,
     GeneratorEnded,
     GeneratorStarted,
     Heartbeat,
@@ -23,22 +25,29 @@ from engine.supervise import requests
 from engine.supervise.census import RunProcesses
 from engine.supervise.charge import Charge, raised_target
 from engine.supervise.commands import generator_argv, generator_environment, workspace_root
-from engine.supervise.devices import Devices, hung_probes, retake_devices, take_devices
+from engine.supervise.devices import Devices, retake_devices, take_devices
 from engine.supervise.ending import Ending, StopOrder, judge
+from engine.supervise.errands import Errands
 from engine.supervise.evidence import last_line, own_word, record_end
 from engine.supervise.generator import AdoptedGenerator, Exit, Generator, StartedGenerator, reap_orphans
+from engine.supervise.gpus import hung_probes
+from engine.supervise.guard import Guard
 from engine.supervise.identity import here, is_alive, own_identity, resident_bytes
 from engine.supervise.keeper_journal import KeeperJournal
 from engine.supervise.ladder import StopLadder
-from engine.supervise.liveness import KeeperRecord, read_keeper, write_keeper
+from engine.supervise.liveness import HEARTBEAT_S, KeeperRecord, read_keeper, write_keeper
+from engine.supervise.restarts import Plan, plan_restart
 
-HEARTBEAT_S = 2.0
 TICK_S = 0.25
 TICK_STOPPING_S = 0.05
 
 
 class Custody:
-    """Keeps the run whose files are `files`. `wakeup` is readable when a signal came, `signals` who counts them."""
+    """Keeps the run whose files are `files`. `wakeup` is readable when a signal came, `signals` who counts them.
+
+    `plan` is the restart by itself that follows the end, if one does; `errands` are still under way then, perhaps,
+    and report to `report_after`.
+    """
 
     def __init__(self, files: RunFiles, spec: RunSpec, charge: Charge, *, wakeup: int) -> None:
         self.files = files
@@ -53,6 +62,18 @@ class Custody:
         self._next_beat = 0.0
         self._began = time.monotonic()
         self._devices = Devices(names=())
+        self._guard: Guard | None = None
+        self._found_alive = True
+        self._rebooted = False
+        self.plan: Plan | None = None
+        self.errands = Errands(
+            files,
+            spec,
+            attempt=charge.attempt,
+            root=workspace_root(files, spec),
+            report=self._report_errand,
+        )
+        self.report_after: Callable[[Event], None] | None = None
 
     def run(self) -> Ending:
         """Keep the run until nothing of it is alive and its end is recorded.
@@ -62,7 +83,9 @@ class Custody:
         before = read_keeper(self.files)
         self._refuse_company(before)
         if before is not None and self.charge.adopting:
-            self._devices = retake_devices(self.spec, before.devices, before.memory_before)
+            self._rebooted = before.keeper.boot_id != here().boot_id
+            self._found_alive = bool(RunProcesses(self.spec.run_id, leader=before.generator).scan())
+            self._devices = self._retaken(before)
         else:
             self._devices = take_devices(self.spec)
         self.journal = KeeperJournal(self.files, resumed=self.charge.attempt if self.charge.adopting else None)
@@ -83,6 +106,7 @@ class Custody:
                 attempt=self.charge.attempt,
                 keeper=self.record.keeper,
                 adopted=self.charge.adopting,
+                found_alive=self._found_alive,
                 author=self.charge.author,
             )
         )
@@ -101,6 +125,17 @@ class Custody:
             raise RefusedError(f"{self.spec.id} has a keeper: pid {before.keeper.pid} on {before.keeper.host}")
         if not self.charge.adopting and before.generator is not None and is_alive(before.generator) is not False:
             raise RefusedError(f"the generator of {self.spec.id} still runs: pid {before.generator.pid}")
+
+    def _retaken(self, before: KeeperRecord) -> Devices:
+        """The devices of an adopted run. One that died lost its claim to them, and none outlives a boot."""
+        if self._rebooted:
+            return Devices(names=())
+        try:
+            return retake_devices(self.spec, before.devices, before.memory_before)
+        except RefusedError:
+            if self._found_alive:
+                raise
+            return Devices(names=())
 
     def _start(self) -> Ending | None:
         """Start the generator; an ending at once when that fails or a stop was already asked for."""
@@ -136,11 +171,24 @@ class Custody:
         self._devices.hold_for(self._generator.identity)
         self._write_record()
         self.journal.append(GeneratorStarted(attempt=self.charge.attempt, process=self._generator.identity, argv=argv))
+        self._guard = self._guarded(self._generator)
         return None
+
+    def _guarded(self, generator: Generator) -> Guard:
+        return Guard(
+            self.files,
+            self.spec,
+            self.charge,
+            journal=self.journal,
+            errands=self.errands,
+            generator=generator,
+            devices=len(self._devices.names),
+            began=self._began,
+        )
 
     def _sweep_strays(self) -> None:
         """What an earlier attempt left behind, whose keeper was killed too, must not meet the new generator."""
-        processes = RunProcesses(self.spec.run_id, helpers=hung_probes)
+        processes = RunProcesses(self.spec.run_id, helpers=self._helpers)
         self._ladder = StopLadder(processes, now=time.monotonic(), hurried=True, report=self._report)
         while not self._ladder.advance(time.monotonic()):
             self._tick(TICK_STOPPING_S)
@@ -151,6 +199,10 @@ class Custody:
         if identity is not None and is_alive(identity):
             self._generator = AdoptedGenerator(identity)
             self._devices.hold_for(identity)
+            self._guard = self._guarded(self._generator)
+            self._take_requests()
+            if self._order is None and self.spec.supervision.keeper_loss == "stop":
+                self._stop(StopOrder("its keeper was killed, and supervision.keeper_loss says stop"))
         else:
             self._exit = Exit()
             self._ladder = StopLadder(self._processes(), now=time.monotonic(), report=self._report)
@@ -162,8 +214,11 @@ class Custody:
         while True:
             self._take_requests()
             self._heed_signals()
-            self._mind_budget()
-            self._mind_disk()
+            if self._guard is not None and self._order is None and self._exit is None:
+                order = self._guard.tick(time.monotonic())
+                if order is not None:
+                    self._stop(order)
+            self.errands.tick(time.monotonic())
             if self._exit is None and self._generator is not None:
                 self._exit = self._generator.ended()
                 if self._exit is not None:
@@ -178,11 +233,19 @@ class Custody:
                     own_word=own_word(self.files, self.charge.attempt),
                     order=self._order,
                     last_line=last_line(self.files.log),
+                    rebooted=self._rebooted,
                 )
             self._tick(TICK_S if self._ladder is None else TICK_STOPPING_S)
 
     def _tick(self, seconds: float) -> None:
-        """Sleep until something happens, at most `seconds`; beat, reap, write what waits."""
+        """`wait`, then beat and write what could not be written before."""
+        self.wait(seconds)
+        self.journal.flush()
+        if time.monotonic() >= self._next_beat:
+            self._beat()
+
+    def wait(self, seconds: float, children: Collection[int] = ()) -> None:
+        """Sleep until something happens, at most `seconds`; collect orphans that have ended, but not `children`."""
         poller = select.poll()
         poller.register(self._wakeup, select.POLLIN)
         watched = self._generator.pidfd if self._generator is not None and self._exit is None else None
@@ -191,11 +254,8 @@ class Custody:
         for descriptor, _ in poller.poll(seconds * 1000):
             if descriptor == self._wakeup:
                 os.read(self._wakeup, 4096)
-        child = self._generator.identity.pid if self._generator is not None and self._generator.is_child else None
-        reap_orphans(spared=child)
-        self.journal.flush()
-        if time.monotonic() >= self._next_beat:
-            self._beat()
+        child = [self._generator.identity.pid] if self._generator is not None and self._generator.is_child else []
+        reap_orphans(spared={*child, *children, *self.errands.helpers()})
 
     def _take_requests(self) -> None:
         for request in requests.pending(self.files, self.journal.handled):
@@ -239,22 +299,6 @@ class Custody:
         else:
             self._hurry()
 
-    def _mind_budget(self) -> None:
-        left = self.charge.budget_left
-        price = self.spec.budget.gpu_usd_per_hour
-        if left is None or price == 0 or self._order is not None or self._exit is not None:
-            return
-        hours = (time.monotonic() - self._began) / 3600
-        spent = hours * price * len(self._devices.names)
-        if spent >= left:
-            self._stop(StopOrder(f"budget spent: this attempt may cost ${left:.2f}"))
-
-    def _mind_disk(self) -> None:
-        if self.journal.disk_is_full and self._order is None and self._exit is None:
-            self._stop(
-                StopOrder("the disk is full: free some space, then restart; nothing written is lost", fault=True)
-            )
-
     def _stop(self, order: StopOrder) -> None:
         self._order = order
         if self._generator is None:
@@ -277,8 +321,11 @@ class Custody:
             self.spec.run_id,
             leader=generator.identity if generator else None,
             leader_is_child=generator.is_child if generator else False,
-            helpers=hung_probes,
+            helpers=self._helpers,
         )
+
+    def _helpers(self) -> set[int]:
+        return hung_probes() | self.errands.helpers()
 
     def _report(self, step: str, processes: int) -> None:
         reason = self._order.reason if self._order else "what the generator left behind"
@@ -291,7 +338,7 @@ class Custody:
                 attempt=self.charge.attempt,
                 boot_id=here().boot_id,
                 monotonic=time.monotonic(),
-                devices=list(self._devices.names),
+                devices=list(self._devices.names) if self._found_alive else [],
                 rss_bytes=resident_bytes(self._generator.identity.pid) if self._generator else 0,
             )
         )
@@ -302,16 +349,21 @@ class Custody:
         """Verify, record, and let go: exit.json, the journal's last word, keeper.json, claims; in this order."""
         if self._order is not None:
             self._report("verify", 0)
-        held = not self._devices.memory_is_back(self._beat)
+        held_by = self._devices.memory_is_back(self._beat)
         used = self._generator.reap() if self._generator is not None else None
         self._beat()
+        progressed = self._guard.progressed if self._guard is not None else False
+        ending, self.plan = plan_restart(
+            self.spec, ending, self._order, self._exit or Exit(), progressed=progressed, journal=self.journal
+        )
         record_end(
             self.files,
             self.journal,
             ending,
             self._exit or Exit(),
             attempt=self.charge.attempt,
-            gpu_held=held,
+            gpu_held_by=held_by,
+            progressed=progressed,
             details={
                 "run": self.spec.id,
                 "adopted": self.charge.adopting,
@@ -321,10 +373,14 @@ class Custody:
             },
         )
         self.journal.close()
-        self._devices.release()
+        self._devices.release(held_by)
         self.record = self.record.model_copy(update={"ended": utc_now()})
         self._write_record()
         return ending
+
+    def _report_errand(self, event: Event) -> None:
+        """Into the journal of the run, or, once its end stands there, into that of its aftermath."""
+        (self.report_after or self.journal.append)(event)
 
     def _write_record(self) -> None:
         """keeper.json anew; where the disk is full the old one stands, which is still true of the keeper."""

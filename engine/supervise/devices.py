@@ -1,80 +1,27 @@
-"""The devices of a run: which GPUs it gets, that no other run has them, and that their memory comes back.
+"""The devices of a run: which GPUs it gets, that they are fit for it, and that their memory comes back.
 
 GPUs are known by UUID. A run that needs none, or finds none, runs on `cpu@HOST`, which anyone may share.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-
-from pydantic import TypeAdapter, ValidationError
 
 from engine.campaign.spec import RunSpec
 from engine.errors import RefusedError
-from engine.files import make_private_folder
-from engine.journal.events import ProcessIdentity, utc_now
-from engine.supervise.commands import python_module
-from engine.supervise.identity import here, is_alive
+from engine.journal.events import ProcessIdentity
+from engine.logs.sanitise import sanitise
+from engine.supervise.claims import GpuClaim
+from engine.supervise.gpus import Gpu, probe_gpus
+from engine.supervise.identity import PROC, here
 
-PROBE_TIMEOUT_S = 10.0
 MEMORY_BACK_TIMEOUT_S = 15.0
 MEMORY_SLACK_BYTES = 256 << 20  # driver and display noise; a lost engine core holds gigabytes
-
-_hung_probes: set[int] = set()
-
-
-@dataclass(frozen=True, slots=True)
-class Gpu:
-    """One GPU as NVML shows it; memory in bytes."""
-
-    index: int
-    uuid: str
-    name: str
-    used_bytes: int
-    total_bytes: int
-
-
-_GPUS: TypeAdapter[list[Gpu]] = TypeAdapter(list[Gpu])
-
-
-def hung_probes() -> set[int]:
-    """Pids of probes that did not answer in time and would not die: no process of the run."""
-    return _hung_probes
-
-
-def has_nvidia_driver() -> bool:
-    """Whether asking NVML can have any use."""
-    return any(Path(node).exists() for node in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg"))
-
-
-def probe_gpus(timeout_s: float = PROBE_TIMEOUT_S) -> list[Gpu] | None:
-    """The machine's GPUs by index; [] without a driver; None when NVML did not answer within `timeout_s`."""
-    if not has_nvidia_driver():
-        return []
-    process = subprocess.Popen(
-        python_module("engine.supervise.probe"),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        answer, _ = process.communicate(timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        _hung_probes.add(process.pid)  # not waited for: it may hang in the driver for good
-        return None
-    try:
-        return _GPUS.validate_json(answer) if process.returncode == 0 else None
-    except ValidationError:
-        return None
+VLLM_SHARE = 0.9  # of each GPU's memory, which vLLM takes unless gpu_memory_utilization says otherwise
+COMMAND_SHARE = 0.5  # of a foreign program nothing is known; a GPU that is half full is no place for a model
 
 
 def cpu_device() -> str:
@@ -95,133 +42,117 @@ def gpus_wanted(spec: RunSpec) -> int:
     return wanted
 
 
+def share_wanted(spec: RunSpec) -> float:
+    """Share of each GPU's memory that must be free before a launch, from 0 to 1."""
+    if spec.supervision.gpu_free is not None:
+        return spec.supervision.gpu_free
+    if spec.supervision.share_gpu:
+        return 0.0
+    if spec.generator.kind == "command":
+        return COMMAND_SHARE
+    share = spec.model.options.get("gpu_memory_utilization", VLLM_SHARE)
+    return share if isinstance(share, int | float) and 0 <= share <= 1 else VLLM_SHARE
+
+
 @dataclass(slots=True)
 class Devices:
-    """What a run was given. `names` are GPU UUIDs or `cpu@HOST`; `memory_before` bytes used per UUID at claim."""
+    """What a run was given. `names` are GPU UUIDs or `cpu@HOST`; `memory_before` bytes used per UUID at claim.
+
+    Where the GPU is `shared` its memory says nothing about this run alone, and is not waited for.
+    """
 
     names: tuple[str, ...]
     memory_before: dict[str, int] = field(default_factory=dict)
     claims: list[GpuClaim] = field(default_factory=list)
+    shared: bool = False
 
     @property
     def are_gpus(self) -> bool:
         return bool(self.memory_before)
 
-    def hold_for(self, generator: ProcessIdentity) -> None:
+    def hold_for(self, generator: ProcessIdentity | None) -> None:
         """Tie the claims to the generator too, so that they outlast a killed keeper."""
         for claim in self.claims:
             claim.note(generator)
 
-    def release(self) -> None:
+    def release(self, held_by: Sequence[str] | None = None) -> None:
+        """Let go of all; with `held_by`, as GPUs whose memory did not come back."""
         for claim in self.claims:
-            claim.release()
+            if held_by is None:
+                claim.release()
+            else:
+                claim.leave(self.memory_before.get(claim.uuid, 0), held_by)
         self.claims.clear()
 
-    def memory_is_back(self, beat: Callable[[], None]) -> bool:
-        """Wait, calling `beat` meanwhile, until every GPU is back at its memory before launch; False if it stays
-        held, or if NVML no longer answers, for `MEMORY_BACK_TIMEOUT_S`. At once True where there is no GPU."""
-        if not self.are_gpus:
-            return True
+    def memory_is_back(self, beat: Callable[[], None]) -> tuple[str, ...] | None:
+        """Wait, calling `beat` meanwhile, until every GPU is back at its memory before launch: None then.
+
+        Who holds it, as far as that can be seen, if it stays held, or if NVML no longer answers, for
+        `MEMORY_BACK_TIMEOUT_S`. At once None where there is no GPU, or it is shared.
+        """
+        if not self.are_gpus or self.shared:
+            return None
         deadline = time.monotonic() + MEMORY_BACK_TIMEOUT_S
         while True:
             gpus = probe_gpus(timeout_s=5.0)
-            if gpus is not None and not self.still_held(gpus):
-                return True
+            held = self.still_held(gpus) if gpus is not None else []
+            if gpus is not None and not held:
+                return None
             if time.monotonic() >= deadline:
-                return False
+                return holders(held) if gpus is not None else ("not known: NVML does not answer",)
             beat()
-            time.sleep(0.25)
+            time.sleep(0.1)
 
-    def still_held(self, gpus: Sequence[Gpu]) -> list[str]:
-        """UUIDs of ours whose used memory is above its level before launch."""
-        used = {gpu.uuid: gpu.used_bytes for gpu in gpus}
+    def still_held(self, gpus: Sequence[Gpu]) -> list[Gpu]:
+        """Those of ours whose used memory is above its level before launch."""
         return [
-            uuid for uuid, before in self.memory_before.items() if used.get(uuid, before) > before + MEMORY_SLACK_BYTES
+            gpu
+            for gpu in gpus
+            if gpu.used_bytes > self.memory_before.get(gpu.uuid, gpu.used_bytes) + MEMORY_SLACK_BYTES
         ]
 
 
-class GpuClaim:
-    """One GPU held for one run: a flock on a host-local file, which names the run and its generator.
-
-    The lock goes with the keeper's life. The file's text outlasts it, so that a GPU whose generator still lives after
-    its keeper was killed is not given away.
-    """
-
-    def __init__(self, uuid: str, run_id: str, run: str, folder: Path | None = None) -> None:
-        """Claim the GPU; `RefusedError` naming the holder when another run has it."""
-        self.uuid = uuid
-        self._run_id = run_id
-        self._run = run
-        path = (folder or claim_folder()) / f"{uuid}.lock"
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            locked = True
-        except OSError:
-            locked = False
-        holder = self._holder()
-        if not locked or (holder.get("run_id") != run_id and _generator_lives(holder)):
-            os.close(self._descriptor)
-            raise RefusedError(
-                f"GPU {uuid} is held by {holder.get('run') or 'another run'}",
-                where=str(path),
-                remedy="wait for that run to end or stop it, or name another GPU in CUDA_VISIBLE_DEVICES",
+def holders(gpus: Sequence[Gpu]) -> tuple[str, ...]:
+    """Who computes on `gpus`, in words. In a container NVML names processes by the host's pids, or none at all."""
+    found = []
+    for gpu in gpus:
+        for process in gpu.processes:
+            size = f" with {_gib(process.used_bytes)} GiB" if process.used_bytes else ""
+            found.append(f"pid {process.pid}{_name(process.pid)} on GPU {gpu.index}{size}")
+        if not gpu.processes:
+            found.append(
+                f"{_gib(gpu.used_bytes)} GiB on GPU {gpu.index}, by a process that is not to be seen from here"
             )
-        self.note(None)
-
-    def note(self, generator: ProcessIdentity | None) -> None:
-        """Write who holds the GPU."""
-        text = {
-            "run": self._run,
-            "run_id": self._run_id,
-            "since": utc_now(),
-            "generator": generator.model_dump() if generator else None,
-        }
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, json.dumps(text).encode(), 0)
-
-    def release(self) -> None:
-        os.ftruncate(self._descriptor, 0)
-        os.close(self._descriptor)
-
-    def _holder(self) -> dict[str, object]:
-        try:
-            value = json.loads(os.pread(self._descriptor, 65_536, 0))
-        except ValueError:
-            return {}
-        return value if isinstance(value, dict) else {}
+    return tuple(found)
 
 
-def _generator_lives(holder: dict[str, object]) -> bool:
+def _gib(octets: float) -> str:
+    return f"{octets / (1 << 30):.1f}"
+
+
+def _name(pid: int) -> str:
+    """` (python)` where a process of that pid is in sight; in a container it may be another one's."""
     try:
-        return is_alive(ProcessIdentity.model_validate(holder.get("generator"))) is True
-    except ValidationError:
-        return False
-
-
-def claim_folder() -> Path:
-    """Where this host keeps its claims: never on a shared file system, only for this user."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    folder = Path(runtime) / "pilothouse" if runtime else Path(tempfile.gettempdir()) / f"pilothouse-{os.getuid()}"
-    make_private_folder(folder)
-    status = folder.lstat()
-    if folder.is_symlink() or status.st_uid != os.getuid():
-        raise RefusedError(
-            "the folder for GPU claims belongs to somebody else", where=str(folder), remedy="set XDG_RUNTIME_DIR"
-        )
-    folder.chmod(0o700)
-    return folder
+        return f" ({sanitise((PROC / str(pid) / 'comm').read_text().strip(), 32)})"
+    except OSError:
+        return " (not in sight: the host's numbering, or another user's)"
 
 
 def take_devices(spec: RunSpec) -> Devices:
     """Choose and claim the devices of the run.
 
     `spec.devices`, else `CUDA_VISIBLE_DEVICES`, name the GPUs that may be used (index or UUID); those of the spec are
-    all taken, otherwise the first free ones. Raises `RefusedError` when not enough are free.
+    all taken, otherwise the first free ones. Raises `RefusedError` when not enough are free, or their memory is not.
     """
     if not wants_gpu(spec) or "cpu" in spec.devices:
         return Devices(names=(cpu_device(),))
-    gpus = probe_gpus() or []
+    gpus = probe_gpus()
+    if gpus is None:
+        raise RefusedError(
+            "the GPU driver does not answer: NVML hangs",
+            where=here().host,
+            remedy="see `nvidia-smi`; the driver or the machine may need a restart",
+        )
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     tokens = spec.devices or (tuple(visible.split(",")) if visible is not None else None)
     usable = gpus if tokens is None else [gpu for token in tokens for gpu in gpus if _meant(token.strip(), gpu)]
@@ -238,27 +169,36 @@ def take_devices(spec: RunSpec) -> Devices:
 
 def retake_devices(spec: RunSpec, names: tuple[str, ...], memory_before: dict[str, int]) -> Devices:
     """Claim the devices `names` that an earlier keeper of the run had; the level of their memory is from then."""
-    devices = Devices(names=names, memory_before=dict(memory_before))
+    shared = spec.supervision.share_gpu
+    devices = Devices(names=names, memory_before=dict(memory_before), shared=shared)
     try:
         for uuid in memory_before:
-            devices.claims.append(GpuClaim(uuid, spec.run_id, spec.id))
+            devices.claims.append(GpuClaim(uuid, spec.run_id, spec.id, shared=shared))
     except RefusedError:
         devices.release()
         raise
+    devices.hold_for(None)
     return devices
 
 
 def _claimed(usable: Sequence[Gpu], wanted: int, spec: RunSpec) -> Devices:
-    devices = Devices(names=())
+    shared = spec.supervision.share_gpu
+    devices = Devices(names=(), shared=shared)
     refusal: RefusedError | None = None
     for gpu in usable:
         if len(devices.claims) == wanted:
             break
         try:
-            devices.claims.append(GpuClaim(gpu.uuid, spec.run_id, spec.id))
-            devices.memory_before[gpu.uuid] = gpu.used_bytes
+            claim = GpuClaim(gpu.uuid, spec.run_id, spec.id, shared=shared)
         except RefusedError as error:
             refusal = error
+            continue
+        refusal = _unfit(gpu, claim, spec)
+        if refusal is not None:
+            claim.give_back()
+            continue
+        devices.claims.append(claim)
+        devices.memory_before[gpu.uuid] = gpu.used_bytes
     if len(devices.claims) < wanted:
         devices.release()
         raise refusal or RefusedError(
@@ -266,8 +206,32 @@ def _claimed(usable: Sequence[Gpu], wanted: int, spec: RunSpec) -> Devices:
             where=here().host,
             remedy="lower the parallel sizes in model.options, or let it see more GPUs (CUDA_VISIBLE_DEVICES)",
         )
+    devices.hold_for(None)
     devices.names = tuple(devices.memory_before)
     return devices
+
+
+def _unfit(gpu: Gpu, claim: GpuClaim, spec: RunSpec) -> RefusedError | None:
+    """Why a GPU that was free to claim is no place for the run; None when it is."""
+    left = claim.left
+    before = left.get("memory_before") if left is not None else None
+    if left is not None and isinstance(before, int) and gpu.used_bytes > before + MEMORY_SLACK_BYTES:
+        return RefusedError(
+            f"GPU {gpu.index} still holds {_gib(gpu.used_bytes)} GiB since {sanitise(str(left.get('run')), 200)} was "
+            f"stopped: {'; '.join(holders([gpu]))}",
+            where=str(claim.path),
+            remedy="end that process; where it is not to be seen, restart the container or the machine",
+        )
+    wanted = share_wanted(spec) * gpu.total_bytes
+    free = gpu.total_bytes - gpu.used_bytes
+    if free < wanted:
+        return RefusedError(
+            f"GPU {gpu.index} has {_gib(free)} GiB free of {_gib(gpu.total_bytes)}, and {_gib(wanted)} are wanted; "
+            f"it is used by {'; '.join(holders([gpu]))}",
+            where=gpu.uuid,
+            remedy="end what uses it, name another GPU in CUDA_VISIBLE_DEVICES, or set supervision.gpu_free",
+        )
+    return None
 
 
 def _meant(token: str, gpu: Gpu) -> bool:

@@ -9,15 +9,19 @@ from engine.supervise.generator import Exit, signal_name
 
 _LIKELY_CAUSE = {"SIGKILL": " (out of memory?)", "SIGBUS": " (disk full or file truncated?)"}
 
+LOST_REMEDY = "what was generated is kept, `restart` goes on"
+
 
 @dataclass(frozen=True, slots=True)
 class StopOrder:
-    """Why the keeper took the run down. A `fault` (disk full) makes it failed, anything else stopped."""
+    """Why the keeper took the run down. A `fault` (disk full, a stall) makes it failed, anything else stopped; with
+    `restart` the watchdog would start it again."""
 
     reason: str
     author: str = ""
     hurried: bool = False
     fault: bool = False
+    restart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +30,21 @@ class Ending:
     reason: str
 
 
-def judge(ended: Exit, *, own_word: GenerationEnded | None, order: StopOrder | None, last_line: str = "") -> Ending:
+def judge(
+    ended: Exit,
+    *,
+    own_word: GenerationEnded | None,
+    order: StopOrder | None,
+    last_line: str = "",
+    rebooted: bool = False,
+) -> Ending:
     """State and reason of an attempt that is over.
 
     `own_word` is the generator's end record of this attempt, `order` the stop it was under, `last_line` the last of
-    its log, sanitised. Where nobody saw the exit code, only the generator's own word makes it succeeded.
+    its log, sanitised. Where nobody saw the exit code, only the generator's own word makes it succeeded; `rebooted`:
+    the machine has started anew since.
     """
-    if order is not None and order.fault:
+    if order is not None and order.fault and not (own_word is not None and own_word.outcome == "completed"):
         return Ending("failed", order.reason)
     if own_word is not None and (ended.code == 0 or not ended.known):
         return _by_own_word(own_word, order)
@@ -40,8 +52,10 @@ def judge(ended: Exit, *, own_word: GenerationEnded | None, order: StopOrder | N
         return Ending("stopped", order.reason)
     if own_word is not None and own_word.outcome == "stopped":
         return Ending("stopped", own_word.reason or "the generator was asked to stop")
+    if not ended.known and rebooted:
+        return Ending("lost", f"the machine was rebooted while it ran; {LOST_REMEDY}")
     if not ended.known:
-        return Ending("lost", "it ended while no keeper watched, and left no end record")
+        return Ending("lost", f"nobody saw how it ended, and it left no end record; {LOST_REMEDY}")
     if ended.signal is not None:
         name = signal_name(ended.signal)
         return Ending("failed", f"killed by {name}{_LIKELY_CAUSE.get(name, '')}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,14 @@ def record_end(
     ended: Exit,
     *,
     attempt: int,
-    gpu_held: bool,
+    gpu_held_by: Sequence[str] | None,
+    progressed: bool | None,
     details: dict[str, Any],
 ) -> None:
-    """Write exit.json and then the journal's RunEnded; a full disk is tried again for `LAST_WORDS_S` seconds."""
+    """Write exit.json and then the journal's RunEnded; a full disk is tried again for `LAST_WORDS_S` seconds.
+
+    `gpu_held_by` is None when all GPU memory is back, else who holds it as far as that can be seen.
+    """
     record = {
         "v": 1,
         "attempt": attempt,
@@ -57,7 +62,8 @@ def record_end(
         "reason": ending.reason,
         "exit_code": ended.as_code,
         "signal": ended.signal,
-        "gpu_held": gpu_held,
+        "gpu_held": gpu_held_by is not None,
+        "gpu_held_by": list(gpu_held_by or ()),
         "time": utc_now(),
         **details,
     }
@@ -70,7 +76,9 @@ def record_end(
             state=ending.state,
             reason=ending.reason,
             exit_code=ended.as_code,
-            gpu_held=gpu_held,
+            gpu_held=gpu_held_by is not None,
+            gpu_held_by=list(gpu_held_by or ()),
+            progressed=progressed,
         )
     )
     while not journal.flush() and time.monotonic() < deadline:

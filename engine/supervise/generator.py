@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -111,14 +112,14 @@ class AdoptedGenerator:
         return None
 
 
-def reap_orphans(spared: int | None) -> None:
-    """Collect ended processes that this child subreaper inherited; `spared` is left as it is."""
+def reap_orphans(spared: Collection[int]) -> None:
+    """Collect ended processes that this child subreaper inherited; those in `spared` are left as they are."""
     try:
         children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     except OSError:  # a kernel without CONFIG_PROC_CHILDREN: they are collected when the keeper ends
         return
     for pid in map(int, children):
-        if pid != spared:
+        if pid not in spared:
             try:
                 os.waitpid(pid, os.WNOHANG)
             except ChildProcessError:

@@ -18,13 +18,11 @@ from types import FrameType
 from engine.campaign.spec import read_spec
 from engine.errors import PilothouseError
 from engine.files import RunFiles, storage_error
-from engine.supervise.aftermath import ask_policy
+from engine.supervise.aftermath import Aftermath
 from engine.supervise.charge import Charge
 from engine.supervise.commands import workspace_root
 from engine.supervise.custody import Custody
-from engine.supervise.keeper_journal import KeeperJournal
 from engine.supervise.ladder import GRACE_S
-from engine.supervise.liveness import read_keeper
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -64,22 +62,25 @@ def catch_signals(custody: Custody) -> None:
 
 
 def keep(files: RunFiles, charge: Charge) -> None:
-    """Keep the run to its end, then ask the policy if its spec says so."""
+    """Keep the run to its end, then see to what comes after it."""
     spec = read_spec(files)
     reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     custody = Custody(files, spec, charge, wakeup=reader)
     catch_signals(custody)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     ending = custody.run()
-    if ending.state != "succeeded" or not spec.policy.auto:
-        return
-    asked = ask_policy(spec.campaign, spec.run, charge.attempt, workspace_root(files, spec))
-    # `next` may have extended this very run: then its journal has another writer, and KeeperStarted names the author.
-    now = read_keeper(files)
-    if asked.exit_code is not None and now is not None and now.keeper == custody.record.keeper:
-        journal = KeeperJournal(files)
-        journal.append(asked)
-        journal.close()
+    aftermath = Aftermath(
+        files,
+        spec,
+        charge.attempt,
+        root=workspace_root(files, spec),
+        errands=custody.errands,
+        handled=custody.journal.handled,
+        wait=custody.wait,
+        told_to_go=lambda: custody.signals > 0,
+    )
+    custody.report_after = aftermath.report
+    aftermath.run(ending, custody.plan)
 
 
 def parsed(arguments: list[str]) -> tuple[RunFiles, Charge]:

@@ -6,7 +6,16 @@ import errno
 from collections import deque
 
 from engine.files import RunFiles
-from engine.journal.events import Event, Heartbeat, RequestTaken, TargetRaised, dump_event, parse_event
+from engine.journal.events import (
+    Event,
+    Heartbeat,
+    KeeperStarted,
+    RequestTaken,
+    RunEnded,
+    TargetRaised,
+    dump_event,
+    parse_event,
+)
 from engine.journal.reader import JournalReader
 from engine.journal.writer import JournalWriter
 
@@ -18,13 +27,16 @@ class KeeperJournal:
         """Open it, its torn tail repaired, and read back what a new keeper must know. Raises `OSError`.
 
         What a dead keeper of the attempt `resumed` had accepted is not `handled`: it was not carried through.
+        `authors` holds who started each attempt, `progressed` whether each that ended finished an item.
         """
         self._resumed = resumed
         self.target: TargetRaised | None = None
         self.handled: set[str] = set()
+        self.authors: dict[int, str] = {}
+        self.progressed: dict[int, bool | None] = {}
         self._writer = JournalWriter(files.keeper_journal)
         for value in JournalReader(files.keeper_journal).read_new():
-            if value.get("event") in ("target_raised", "request_taken"):
+            if value.get("event") in ("target_raised", "request_taken", "keeper_started", "run_ended"):
                 self._learn(parse_event(value))
         self._resumed = None
         self._queue: deque[Event] = deque()
@@ -72,3 +84,7 @@ class KeeperJournal:
             self.target = event
         elif isinstance(event, RequestTaken) and not (event.accepted and event.attempt == self._resumed):
             self.handled.add(event.file)
+        elif isinstance(event, KeeperStarted) and not event.adopted:
+            self.authors[event.attempt] = event.author
+        elif isinstance(event, RunEnded):
+            self.progressed[event.attempt] = event.progressed

@@ -18,7 +18,8 @@ from engine.journal.reader import JournalReader
 from engine.logs.sanitise import sanitise, sanitise_block
 from engine.supervise.commands import marked_environment, python_module, workspace_root
 from engine.supervise.identity import is_alive, own_identity
-from engine.supervise.liveness import KeeperRecord, read_keeper, run_liveness
+from engine.supervise.liveness import KeeperRecord, is_silent, read_keeper, run_liveness
+from engine.supervise.preflight import check_disk
 
 START_TIMEOUT_S = 15.0
 CLAIM_FRESH_S = 30.0  # a claim this old whose keeper never showed is abandoned
@@ -57,6 +58,7 @@ def start_attempt(
     else:
         adoption = 0
         _refuse_if_live(files, spec, record, attempt)
+        check_disk(files, spec, examples)
         claim = files.claim(attempt)
     _take(claim, spec, author, attempt)
     arguments = [str(files.folder.resolve()), "--attempt", str(attempt), "--author", author]
@@ -154,7 +156,7 @@ def _settled(files: RunFiles) -> KeeperRecord | None:
 
 def _refuse_if_live(files: RunFiles, spec: RunSpec, record: KeeperRecord | None, attempt: int) -> None:
     life = run_liveness(files)
-    if record is not None and life.live:
+    if record is not None and life.live and not (life.out_of_sight and is_silent(files)):
         who = record.keeper if life.keeper_alive is not False else record.generator or record.keeper
         raise RefusedError(
             f"{spec.id} is running: attempt {record.attempt}, pid {who.pid} on {who.host}"

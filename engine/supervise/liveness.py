@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.files import RunFiles, read_json, write_json
 from engine.journal.events import ProcessIdentity, utc_now
-from engine.supervise.identity import is_alive
+from engine.supervise.identity import here, is_alive
+
+HEARTBEAT_S = 2.0
+SILENT_S = 120.0
+"""A keeper that cannot be seen from here, and has not beaten for so long, is taken for dead; it beats every other
+second."""
+
+FRESH_S = 30.0
 
 
 class KeeperRecord(BaseModel):
@@ -38,18 +47,26 @@ class RunLiveness:
     """Who lives, as far as it can be known from here (None: another host or container).
 
     `attempt` is the one that a keeper took last, None when no keeper ever did; `ended` whether that keeper has
-    recorded the attempt's end.
+    recorded the attempt's end; `silent_s` seconds since the keeper's journal grew, by the wall clock; `keeper` who it
+    is.
     """
 
     keeper_alive: bool | None
     generator_alive: bool | None
     attempt: int | None = None
     ended: bool = False
+    silent_s: float = 0.0
+    keeper: ProcessIdentity | None = None
 
     @property
     def live(self) -> bool:
         """Whether a keeper or a generator of the run may be at work."""
         return not self.ended and (self.keeper_alive is not False or self.generator_alive is not False)
+
+    @property
+    def out_of_sight(self) -> bool:
+        """Whether it was kept where nobody can look from here, and has not been heard of for `SILENT_S`."""
+        return self.keeper_alive is None and not self.ended and self.silent_s > SILENT_S
 
 
 def read_keeper(files: RunFiles) -> KeeperRecord | None:
@@ -66,9 +83,38 @@ def write_keeper(files: RunFiles, record: KeeperRecord) -> None:
 
 
 def run_liveness(files: RunFiles) -> RunLiveness:
-    """Liveness of the run's last keeper and generator; three small reads."""
+    """Liveness of the run's last keeper and generator; a few small reads."""
     record = read_keeper(files)
     if record is None:
         return RunLiveness(keeper_alive=False, generator_alive=False)
+    silent = _silent_s(files)
+    keeper = is_alive(record.keeper)
     generator = is_alive(record.generator) if record.generator is not None else False
-    return RunLiveness(is_alive(record.keeper), generator, record.attempt, record.ended is not None)
+    if record.keeper.boot_id != here().boot_id and keeper is False and silent < FRESH_S and not record.ended:
+        # This host's name, another boot, and its journal grows: another machine of that name, not a boot of the past.
+        keeper = generator = None
+    return RunLiveness(keeper, generator, record.attempt, record.ended is not None, silent, record.keeper)
+
+
+def is_silent(files: RunFiles, heartbeats: int = 3) -> bool:
+    """Whether the keeper's journal is still, watched for as long as `heartbeats` heartbeats take."""
+
+    def size() -> int:
+        try:
+            return os.stat(files.keeper_journal).st_size
+        except OSError:
+            return 0
+
+    before, deadline = size(), time.monotonic() + heartbeats * HEARTBEAT_S
+    while time.monotonic() < deadline:
+        if size() != before:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def _silent_s(files: RunFiles) -> float:
+    try:
+        return abs(time.time() - os.stat(files.keeper_journal).st_mtime)
+    except OSError:
+        return float("inf")

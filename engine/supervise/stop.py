@@ -18,8 +18,11 @@ from engine.supervise.ladder import GRACE_S, TERMINATE_S
 from engine.supervise.launch import start_attempt
 from engine.supervise.liveness import read_keeper, run_liveness
 from engine.supervise.requests import write_request
+from engine.supervise.restarts import pending_restart
 
 POLL_S = 0.05
+CANCEL_S = 10.0
+LEAVING_S = 2.0  # a keeper that has nothing left to do is gone by then
 ALLOWANCE_S = 40.0  # for SIGKILL to take, GPU memory to come back, and slow disks
 
 
@@ -42,6 +45,9 @@ def request_stop(
     """
     say = on_progress or _say_nothing
     name, run_id = _name_and_mark(files)
+    cancelled = _cancel_restart(files, name, author, say)
+    if cancelled is not None:
+        return cancelled
     attempt = _attempt_to_stop(files, name, run_id)
     journal = JournalReader(files.keeper_journal)
     end = _skip_to_end(journal, attempt)
@@ -50,6 +56,7 @@ def request_stop(
         say("asked its keeper to stop it" + (" now" if now else ""))
     patience = (grace_s if grace_s is not None else GRACE_S) + TERMINATE_S + ALLOWANCE_S
     deadline = time.monotonic() + (timeout_s if timeout_s is not None else patience)
+    leave_by: float | None = None
     while True:
         for value in journal.read_new():
             event = parse_event(value) if value.get("event") in ("run_ended", "stopping", "keeper_started") else None
@@ -59,8 +66,10 @@ def request_stop(
                 say(_told(event))
             elif isinstance(event, KeeperStarted) and event.adopted:
                 say(f"a new keeper took over: pid {event.keeper.pid}")
-        if end is not None and _all_gone(files, run_id, attempt):
-            return end
+        if end is not None:
+            leave_by = leave_by or time.monotonic() + LEAVING_S
+            if _all_gone(files, run_id, attempt, keeper_may_stay=time.monotonic() >= leave_by):
+                return end
         _see_to_keeper(files, attempt, author, grace_s)
         if time.monotonic() >= deadline:
             raise _unverified(files, name, run_id)
@@ -94,6 +103,29 @@ def _attempt_to_stop(files: RunFiles, name: str, run_id: str) -> int:
     return record.attempt
 
 
+def _cancel_restart(files: RunFiles, name: str, author: str, say: Callable[[str], None]) -> RunEnded | None:
+    """The end of an attempt whose automatic restart was called off; None where none is planned."""
+    record = read_keeper(files)
+    if record is None or not record.ended or not is_alive(record.keeper):
+        return None
+    if pending_restart(files, record.attempt) is None:
+        return None
+    write_request(files, "stop", record.attempt, author)
+    say("asked its keeper not to restart it")
+    deadline = time.monotonic() + CANCEL_S
+    while pending_restart(files, record.attempt) is not None and is_alive(record.keeper):
+        if time.monotonic() >= deadline:
+            raise RefusedError(
+                f"the restart of {name} is not called off: its keeper, pid {record.keeper.pid}, does not answer",
+                where=str(files.aftermath(record.attempt)),
+                remedy="try again; `pilothouse stop` stops the run once it goes on",
+            )
+        time.sleep(POLL_S)
+    if next_attempt(files) - 1 > record.attempt:
+        return None  # too late: it has started, and is stopped as any run is
+    return _skip_to_end(JournalReader(files.keeper_journal), record.attempt)
+
+
 def _skip_to_end(journal: JournalReader, attempt: int) -> RunEnded | None:
     """Consume what the journal holds; the end of `attempt` if it stands there (its keeper is about to go)."""
     end: RunEnded | None = None
@@ -121,16 +153,19 @@ def _see_to_keeper(files: RunFiles, attempt: int, author: str, grace_s: float | 
             return  # somebody else adopted it in the same instant; if nobody did, the next round sees to it
 
 
-def _all_gone(files: RunFiles, run_id: str, attempt: int) -> bool:
-    """Whether nothing of the run is alive any more, its keeper included; as far as this host can see.
+def _all_gone(files: RunFiles, run_id: str, attempt: int, *, keeper_may_stay: bool) -> bool:
+    """Whether nothing of the run is alive any more, as far as this host can see.
 
-    A keeper that has let go of `attempt` may have been followed by the next one already.
+    Its keeper may stay once the end is recorded, for what comes after (the last copy of the artifacts, say). One that
+    has let go of `attempt` may have been followed by the next one already.
     """
     record = read_keeper(files)
     if record is not None and record.attempt != attempt:
         return True
+    spared = record.keeper if record is not None and record.ended and keeper_may_stay else None
     life = run_liveness(files)
-    return not life.keeper_alive and not life.generator_alive and not marked_processes(run_id)
+    left = [identity for identity in marked_processes(run_id) if identity != spared]
+    return (spared is not None or not life.keeper_alive) and not life.generator_alive and not left
 
 
 def _say_nothing(_: str) -> None:

@@ -31,13 +31,14 @@ from engine.supervise.identity import own_identity
 from engine.supervise.liveness import KeeperRecord, write_keeper
 
 DEAD = ProcessIdentity(host="h", pid_namespace="1", boot_id="gone", pid=1, start_ticks=1)
+SPEC = RunSpec(campaign="c", run="pilot", kind="pilot")
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> RunFiles:
     found = RunFiles(tmp_path / "artifacts" / "c" / "pilot")
     found.folder.mkdir(parents=True)
-    create_spec(found, RunSpec(campaign="c", run="pilot", kind="pilot"))
+    create_spec(found, SPEC)
     return found
 
 
@@ -48,9 +49,9 @@ def journal(path: Path, *events: Event) -> None:
 
 
 def keeper(files: RunFiles, *, alive: bool, generator: bool | None = None) -> None:
-    """`keeper.json` of a keeper that is this very process, or one of an earlier boot."""
+    """`keeper.json` of a keeper that is this very process, or one that had its pid before."""
     me = own_identity()
-    dead = me.model_copy(update={"boot_id": "an earlier boot"})
+    dead = me.model_copy(update={"start_ticks": 1})
     write_keeper(
         files,
         KeeperRecord(
@@ -64,7 +65,7 @@ def keeper(files: RunFiles, *, alive: bool, generator: bool | None = None) -> No
 
 
 def look(files: RunFiles) -> RunSnapshot:
-    replay = RunReplay(files, RunSpec(campaign="c", run="pilot", kind="pilot"))
+    replay = RunReplay(files, SPEC)
     replay.refresh()
     return replay.snapshot()
 
@@ -153,7 +154,7 @@ def test_incremental_equals_from_scratch_at_every_step(files: RunFiles) -> None:
     """One viewer watches line by line, another comes late: both have the same picture, metrics and verdicts."""
     keeper(files, alive=True)
     journal(files.keeper_journal, KeeperStarted(keeper=DEAD))
-    watching = RunReplay(files, RunSpec(campaign="c", run="pilot", kind="pilot"))
+    watching = RunReplay(files, SPEC)
     order = [1, 0, 2, 4, 3, 5]
     for index in order:
         finish = "length" if index % 3 == 0 else "stop"

@@ -47,6 +47,10 @@ class Run:
         parsed = [parse_event(value) for value in JournalReader(self.files.keeper_journal).read_new()]
         return [event for event in parsed if event is not None and kind in (None, event.event)]
 
+    def aftermath(self, kind: str, attempt: int = 1) -> list[AnyEvent]:
+        parsed = [parse_event(value) for value in JournalReader(self.files.aftermath(attempt)).read_new()]
+        return [event for event in parsed if event is not None and event.event == kind]
+
     def end(self, attempt: int = 1, timeout: float = 20.0) -> RunEnded:
         """The end of `attempt`, once its keeper has let go."""
 

@@ -12,6 +12,7 @@ import pytest
 from engine.errors import RefusedError
 from engine.files import read_json, write_json
 from engine.journal.events import KeeperStarted, ProcessIdentity
+from engine.supervise.ending import LOST_REMEDY
 from engine.supervise.identity import is_alive
 from engine.supervise.liveness import KeeperRecord, read_keeper, run_liveness, write_keeper
 from engine.supervise.requests import write_request
@@ -61,7 +62,7 @@ def test_a_killed_keeper_shows_while_the_generator_goes_on(runs: Runs) -> None:
         ("exhausted", "succeeded", "max_candidates spent: kept 9"),
         ("stopped", "stopped", "the generator was asked to stop"),
         ("failed", "failed", "the generator says it failed"),
-        (None, "lost", "it ended while no keeper watched, and left no end record"),
+        (None, "lost", f"nobody saw how it ended, and it left no end record; {LOST_REMEDY}"),
     ],
 )
 def test_an_adopted_run_goes_on_and_ends_as_its_own_record_says(

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ import pytest
 from engine.campaign.spec import RunSpec
 from engine.errors import RefusedError
 from engine.journal.events import ProcessIdentity
-from engine.supervise import devices
-from engine.supervise.devices import Devices, Gpu, GpuClaim, claim_folder, cpu_device, take_devices
+from engine.supervise import devices, gpus
+from engine.supervise.claims import GpuClaim, claim_folder
+from engine.supervise.devices import Devices, cpu_device, take_devices
+from engine.supervise.gpus import Gpu, GpuProcess, hung_probes, probe_gpus
 
 A, B = "GPU-aaaaaaaa-0000", "GPU-bbbbbbbb-0000"
 
@@ -44,7 +47,7 @@ def test_ctranslate2_runs_on_the_cpu_even_beside_gpus() -> None:
     taken = take_devices(spec("ctranslate2"))
     assert taken.names == (cpu_device(),)
     assert not taken.are_gpus
-    assert taken.memory_is_back(lambda: None)
+    assert taken.memory_is_back(lambda: None) is None
 
 
 def test_without_a_gpu_it_is_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,8 +97,9 @@ def test_named_devices_are_all_taken() -> None:
 def test_a_claim_goes_with_its_holder(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib, time\n"
-        "from engine.supervise.devices import GpuClaim\n"
+        "from engine.supervise.claims import GpuClaim\n"
         f"claim = GpuClaim({A!r}, 'one', 'c/one', pathlib.Path({str(tmp_path)!r}))\n"
+        "claim.note(None)\n"
         "print('held', flush=True)\ntime.sleep(300)\n"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
@@ -137,18 +141,76 @@ def test_gpu_memory_must_come_back_to_its_level_before_launch(monkeypatch: pytes
     monkeypatch.setattr(devices, "probe_gpus", lambda timeout_s=1.0: next(answers))
     beats: list[int] = []
     taken = Devices(names=(A,), memory_before={A: 64 << 20})
-    assert taken.memory_is_back(lambda: beats.append(1))
+    assert taken.memory_is_back(lambda: beats.append(1)) is None
     assert len(beats) == 3
-    monkeypatch.setattr(devices, "probe_gpus", lambda timeout_s=1.0: [gpu(0, A, 122 << 30)])
+    held = replace(gpu(0, A, 122 << 30), processes=(GpuProcess(1, 121 << 30),))
+    monkeypatch.setattr(devices, "probe_gpus", lambda timeout_s=1.0: [held])
     monkeypatch.setattr(devices, "MEMORY_BACK_TIMEOUT_S", 0.3)
-    assert not taken.memory_is_back(lambda: None)
+    by = taken.memory_is_back(lambda: None)
+    assert by is not None
+    assert by[0].startswith("pid 1 (")
+    assert by[0].endswith("on GPU 0 with 121.0 GiB")
+    monkeypatch.setattr(devices, "probe_gpus", lambda timeout_s=1.0: None)
+    assert taken.memory_is_back(lambda: None) == ("not known: NVML does not answer",)
+
+
+def test_gpu_memory_that_stayed_held_refuses_the_next_run_until_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    level = [1 << 30]
+    monkeypatch.setattr(devices, "probe_gpus", lambda timeout_s=1.0: [gpu(0, A, level[0])])
+    first = take_devices(spec())
+    level[0] = 123 << 30
+    first.release(held_by=["pid 7 on GPU 0"])
+    for _ in range(2):  # a refusal forgets nothing
+        with pytest.raises(RefusedError, match=r"GPU 0 still holds 123\.0 GiB since c/pilot was stopped"):
+            take_devices(spec())
+    level[0] = 1 << 30
+    take_devices(spec()).release()
+    level[0] = 2 << 30
+    take_devices(spec()).release()
+
+
+@pytest.mark.parametrize(
+    ("fields", "wanted"),
+    [
+        ({}, "126.9"),
+        ({"options": {"gpu_memory_utilization": 0.5}}, "70.5"),
+        ({"supervision": {"gpu_free": 1.0}}, "141.0"),
+        ({"generator": {"kind": "command", "argv": ["x"]}}, "70.5"),
+    ],
+)
+def test_a_gpu_without_room_is_refused_with_the_numbers(
+    monkeypatch: pytest.MonkeyPatch, fields: dict[str, object], wanted: str
+) -> None:
+    monkeypatch.setattr(devices, "probe_gpus", lambda timeout_s=1.0: [gpu(0, A, 100 << 30)])
+    with pytest.raises(RefusedError, match=rf"has 41\.0 GiB free of 141\.0, and {wanted} are wanted"):
+        take_devices(spec(**fields))
+    monkeypatch.setattr(devices, "probe_gpus", lambda timeout_s=1.0: [gpu(0, A, 100 << 30), gpu(1, B)])
+    if wanted != "141.0":
+        assert take_devices(spec(**fields)).names == (B,), "the next GPU has room"
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_runs_that_both_say_so_share_a_gpu() -> None:
+    sharing = {"devices": ("1",), "supervision": {"share_gpu": True}}
+    first, second = take_devices(spec(**sharing)), take_devices(spec(run_id="other", **sharing))
+    assert (first.names, second.names) == ((B,), (B,))
+    assert first.memory_is_back(lambda: None) is None
+    with pytest.raises(RefusedError, match="is held by"):
+        take_devices(spec(devices=("1",)))
+
+
+def test_a_driver_that_hangs_refuses_the_launch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "probe_gpus", lambda timeout_s=1.0: None)
+    with pytest.raises(RefusedError, match="NVML hangs"):
+        take_devices(spec())
+    assert take_devices(spec("ctranslate2")).names == (cpu_device(),)
 
 
 def test_a_probe_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "has_nvidia_driver", lambda: True)
-    monkeypatch.setattr(devices, "python_module", lambda module: ["sleep", "300"])
-    assert devices.probe_gpus(timeout_s=0.1) is None
-    assert devices.hung_probes()
+    monkeypatch.setattr(gpus, "has_nvidia_driver", lambda: True)
+    monkeypatch.setattr(gpus, "python_module", lambda module: ["sleep", "300"])
+    assert probe_gpus(timeout_s=0.1) is None
+    assert hung_probes()
 
 
 def test_without_nvml_the_probe_says_so() -> None:

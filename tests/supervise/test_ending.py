@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from engine.journal.events import GenerationEnded
-from engine.supervise.ending import StopOrder, judge
+from engine.supervise.ending import LOST_REMEDY, StopOrder, judge
 from engine.supervise.evidence import last_line
 from engine.supervise.generator import Exit
 
@@ -38,7 +38,7 @@ def word(outcome: Outcome | None, reason: str = "") -> GenerationEnded | None:
         (Exit(signal=9), "completed", None, "failed", "killed by SIGKILL (out of memory?)"),
         (Exit(code=2), None, None, "failed", "exit code 2: last line"),
         (Exit(code=0), "stopped", FULL, "failed", "the disk is full"),
-        (UNSEEN, None, None, "lost", "it ended while no keeper watched, and left no end record"),
+        (UNSEEN, None, None, "lost", f"nobody saw how it ended, and it left no end record; {LOST_REMEDY}"),
         (UNSEEN, None, STOP, "stopped", "stopped by ann"),
         (UNSEEN, "completed", None, "succeeded", "completed: kept 43"),
         (UNSEEN, "exhausted", STOP, "succeeded", "max_candidates spent: kept 43"),

@@ -291,11 +291,11 @@ def test_with_auto_the_policy_is_asked_after_success_only(runs: Runs, monkeypatc
     keeper = run.start()
     run.end()
     wait_until(lambda: is_alive(keeper) is False, what="the keeper's end")
-    asked = run.events("policy_asked")[0]
+    asked = run.aftermath("policy_asked")[0]
     assert asked.exit_code == 4
     assert asked.argv[1:] == ["-P", "-m", "engine", "next", "camp", "--do", "--yes"]
     assert asked.output == f"['next', 'camp', '--do', '--yes'] {runs.workspace.root} None policy after camp/pilot"
-    assert failing.events("policy_asked") == []
+    assert failing.aftermath("policy_asked") == []
 
 
 def test_the_keeper_is_up_within_a_second(runs: Runs) -> None:

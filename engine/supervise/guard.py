@@ -1,0 +1,105 @@
+"""What a keeper minds while the generator runs: money, disk, progress, and how large the log has become."""
+
+from __future__ import annotations
+
+import time
+
+from engine.campaign.spec import RunSpec
+from engine.files import RunFiles
+from engine.journal.events import Recovered, Stalled, utc_now
+from engine.supervise.charge import Charge
+from engine.supervise.ending import StopOrder
+from engine.supervise.errands import Errands
+from engine.supervise.generator import Generator
+from engine.supervise.gpus import probe_gpus
+from engine.supervise.identity import read_stat
+from engine.supervise.keeper_journal import KeeperJournal
+from engine.supervise.log_limit import LogLimit
+from engine.supervise.watchdog import SignsReader, Stall, Watchdog, stall_text
+
+PROBE_TIMEOUT_S = 3.0
+_ACTIONS = {"notify": "nothing is done about it", "restart": "it is restarted", "stop": "it is stopped"}
+
+
+class Guard:
+    """Looks after one attempt; `tick` says when it has to be taken down, and why."""
+
+    def __init__(
+        self,
+        files: RunFiles,
+        spec: RunSpec,
+        charge: Charge,
+        *,
+        journal: KeeperJournal,
+        errands: Errands,
+        generator: Generator,
+        devices: int,
+        began: float,
+    ) -> None:
+        self._files, self._spec, self._charge = files, spec, charge
+        self._journal, self._errands, self._generator = journal, errands, generator
+        self._device_count, self._began = devices, began
+        self._reader = SignsReader(files, spec, charge.attempt)
+        self._first = self._reader.read()
+        self._watchdog = Watchdog(spec.supervision.stall, time.monotonic())
+        self._log = LogLimit(files.log, round(spec.supervision.log_limit_mb * 1_000_000))
+        self._last_item: str | None = None
+        self._items = self._first.items
+
+    def tick(self, now: float) -> StopOrder | None:
+        """Look at everything; an order when the run must not go on."""
+        trimmed = self._log.tend()
+        if trimmed is not None:
+            self._journal.append(trimmed.model_copy(update={"attempt": self._charge.attempt}))
+        return self._mind_disk() or self._mind_budget(now) or self._mind_progress(now)
+
+    @property
+    def progressed(self) -> bool | None:
+        """Whether this attempt finished an item; None for a foreign program that shows none."""
+        if self._reader.read().items > self._first.items:
+            return True
+        return None if self._spec.generator.kind == "command" else False
+
+    def _mind_disk(self) -> StopOrder | None:
+        if not self._journal.disk_is_full:
+            return None
+        return StopOrder("the disk is full: free some space, then restart; nothing written is lost", fault=True)
+
+    def _mind_budget(self, now: float) -> StopOrder | None:
+        left, price = self._charge.budget_left, self._spec.budget.gpu_usd_per_hour
+        if left is None or price == 0:
+            return None
+        spent = (now - self._began) / 3600 * price * self._device_count
+        return StopOrder(f"budget spent: this attempt may cost ${left:.2f}") if spent >= left else None
+
+    def _mind_progress(self, now: float) -> StopOrder | None:
+        signs = self._reader.read()
+        if signs.items != self._items:
+            self._items, self._last_item = signs.items, utc_now()
+        change = self._watchdog.look(signs, now)
+        if isinstance(change, Recovered):
+            self._journal.append(change.model_copy(update={"attempt": self._charge.attempt}))
+        if not isinstance(change, Stall):
+            return None
+        action = self._spec.supervision.stall.action
+        event = self._stalled(change, action)
+        self._journal.append(event)
+        self._errands.notify("stalled", {"reason": f"{stall_text(event)}; {_ACTIONS[action]}"})
+        if action == "notify":
+            return None
+        return StopOrder(stall_text(event), fault=True, restart=action == "restart")
+
+    def _stalled(self, stall: Stall, action: str) -> Stalled:
+        """The stall with all that is known of it."""
+        gpus = probe_gpus(timeout_s=PROBE_TIMEOUT_S) or []
+        stat = read_stat(self._generator.identity.pid)
+        return Stalled(
+            attempt=self._charge.attempt,
+            phase=stall.phase,
+            silent_s=stall.silent_s,
+            log_silent_s=stall.log_silent_s,
+            last_item=self._last_item,
+            gpu_utilisation={gpu.uuid: gpu.utilisation for gpu in gpus if gpu.utilisation is not None},
+            suspended=stat is not None and stat.state == "T",
+            action=action,
+        )
