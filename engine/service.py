@@ -29,9 +29,10 @@ from engine.policy.decide import parameters_for
 from engine.policy.history import PastRun
 from engine.replay.campaigns import load_checked
 from engine.replay.workspace import WorkspaceReplay
-from engine.snapshot import CampaignSnapshot, RunSnapshot, Snapshot
+from engine.snapshot import CampaignSnapshot, IdleCountdown, RunSnapshot, Snapshot
 from engine.supervise.patience import Patience
 
+TEND_IDLE_S = 60.0
 CLOSING_S = 20.0
 CLOSING_POLL_S = 0.05
 """How long an action waits for a keeper that records the end of a run that died unwatched."""
@@ -80,19 +81,35 @@ class Service:
         self.workspace = Workspace(self.root)
         self.author = author or author_name()
         self._replay = WorkspaceReplay(self.workspace)
+        self._idle_tended: dict[str, float] = {}
 
     # --- looking ---------------------------------------------------------------------------------------------
 
     def poll(self, only: str | None = None) -> Snapshot:
         """The picture now, of one campaign with `only`; reads just what was appended since the last call.
 
-        A service that was made to `tend` gives a run whose keeper died a new one, which adopts it.
+        A service that was made to `tend` gives a run whose keeper died a new one, which adopts it, and a campaign
+        whose idle watcher is missing another.
         """
         snapshot = self._replay.refresh(only)
         if self.tend:
             for campaign in snapshot.campaigns:
                 self._adopt(self._replay, campaign.name)
+                self._tend_idle(campaign)
         return snapshot
+
+    def _tend_idle(self, picture: CampaignSnapshot) -> None:
+        """See to the idle watcher once no run is live, and every `TEND_IDLE_S` from then on."""
+        on_idle = picture.campaign.budget.on_idle if picture.campaign is not None else None
+        if on_idle is None or not picture.runs or picture.live_run is not None:
+            self._idle_tended.pop(picture.name, None)
+            return
+        now = time.monotonic()
+        if now - self._idle_tended.get(picture.name, -TEND_IDLE_S) >= TEND_IDLE_S:
+            from engine.supervise.idle import tend_idle_watch
+
+            self._idle_tended[picture.name] = now
+            tend_idle_watch(self.workspace, picture.name, on_idle, self.author)
 
     def _adopt(self, replay: WorkspaceReplay, campaign: str) -> bool:
         """Start a keeper for each run of `campaign` whose own died: it goes on with the run, or records its end.
@@ -235,6 +252,18 @@ class Service:
 
         files = self.workspace.existing_run(run_id)
         return request_stop(files, now=now, author=self.author, on_progress=on_progress).state
+
+    def cancel_idle(self, campaign: str) -> IdleCountdown:
+        """Cancel the idle countdown of `campaign`; returns once its watcher has acknowledged, within seconds.
+
+        Raises `RefusedError` when nothing counts down, or the command is being run already.
+        """
+        from engine.supervise.idle import cancel_idle
+
+        if not self.workspace.idle_files(campaign).watch.is_file():
+            self.workspace.campaign_file(campaign)  # says that there is none, and which there are
+        record = cancel_idle(self.workspace, campaign, self.author)
+        return IdleCountdown("cancelled", record.since, record.due, record.command, record.author, record.detail)
 
     def forecast_restart(self, run_id: str) -> float | None:
         """US dollars that going on with a run would take, None when nothing is known."""

@@ -13,13 +13,14 @@ from engine.campaign.models import Campaign
 from engine.campaign.naming import kind_of
 from engine.campaign.spec import RunSpec, read_spec, recipe_of
 from engine.errors import NotFoundError, PilothouseError
-from engine.files import RunFiles, Workspace
+from engine.files import NAME, RunFiles, Workspace
 from engine.policy.actions import NextAction
 from engine.policy.decide import next_action
 from engine.policy.history import PastRun
 from engine.replay.campaigns import load_checked
 from engine.replay.run import RunReplay
-from engine.snapshot import CampaignSnapshot, CampaignState, RunSnapshot, Snapshot
+from engine.snapshot import CampaignSnapshot, CampaignState, IdleCountdown, RunSnapshot, Snapshot
+from engine.supervise.idle import read_idle
 
 _Mark = tuple[tuple[int, int, int], ...]
 
@@ -91,15 +92,19 @@ class WorkspaceReplay:
         unread += [replay.damage for replay in replays if replay.damage]
         if isinstance(config, PilothouseError):
             self._past[name] = ()
+            idle = _idle(self.workspace, name, runs)
             return CampaignSnapshot(
-                name, "broken", str(path), None, None, None, tuple(runs), str(config), tuple(warnings)
+                name, "broken", str(path), None, None, None, tuple(runs), str(config), tuple(warnings), idle
             )
         past = tuple(replay.past(run, recipe) for replay, run in zip(replays, runs, strict=True))
         self._past[name] = past
         budget = campaign_budget(config, past, [replay.meter for replay in replays])
         action = _next(config, past, budget, unread)
         state = _state(runs, action)
-        return CampaignSnapshot(name, state, str(path), config, budget, action, tuple(runs), None, tuple(warnings))
+        idle = _idle(self.workspace, name, runs) if config.budget.on_idle is not None else None
+        return CampaignSnapshot(
+            name, state, str(path), config, budget, action, tuple(runs), None, tuple(warnings), idle
+        )
 
     def _replays(self, campaign: str, warnings: list[str]) -> list[RunReplay]:
         replays = []
@@ -151,6 +156,16 @@ def _recipe(config: Campaign, path: Path) -> str | None:
         qc=config.qc,
         gate=config.gate,
     )
+
+
+def _idle(workspace: Workspace, campaign: str, runs: Sequence[RunSnapshot]) -> IdleCountdown | None:
+    """The idle countdown; none while a run is live here, though one on another host leaves this machine idle."""
+    if not NAME.fullmatch(campaign) or any(run.live and run.keeper_alive is not None for run in runs):
+        return None
+    record = read_idle(workspace, campaign)
+    if record is None or record.state == "waiting":
+        return None
+    return IdleCountdown(record.state, record.since, record.due, record.command, record.author, record.detail)
 
 
 def _next(

@@ -39,6 +39,11 @@ def marked_environment(files: RunFiles, run_id: str) -> dict[str, str]:
     return os.environ | {RUN_MARK: run_id, FOLDER_MARK: str(files.folder.resolve()), KEEP_ENVIRONMENT: "1"}
 
 
+def aftermath_mark(run_id: str) -> str:
+    """The mark of the process that sees to what comes after a run, which is not the run's own any more."""
+    return f"aftermath of {run_id}"
+
+
 def unmarked_environment() -> dict[str, str]:
     """This process's environment without any run's marks, for what outlives the run."""
     return {key: value for key, value in os.environ.items() if key not in MARKS}

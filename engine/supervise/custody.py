@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Callable, Collection
 
 from engine.campaign.spec import RunSpec
 from engine.errors import RefusedError
 from engine.files import RunFiles
 from engine.journal.events import (
-    Event,
     GeneratorEnded,
     GeneratorStarted,
     Heartbeat,
@@ -36,7 +34,7 @@ from engine.supervise.identity import here, is_alive, own_identity, resident_byt
 from engine.supervise.keeper_journal import KeeperJournal
 from engine.supervise.ladder import StopLadder
 from engine.supervise.liveness import HEARTBEAT_S, KeeperRecord, read_keeper, write_keeper
-from engine.supervise.restarts import Plan, plan_restart
+from engine.supervise.restarts import Plan, announce_restart, plan_restart
 
 TICK_S = 0.25
 TICK_STOPPING_S = 0.05
@@ -45,8 +43,7 @@ TICK_STOPPING_S = 0.05
 class Custody:
     """Keeps the run whose files are `files`. `wakeup` is readable when a signal came, `signals` who counts them.
 
-    `plan` is the restart by itself that follows the end, if one does; `errands` are still under way then, perhaps,
-    and report to `report_after`.
+    `plan` is the restart by itself that follows the end, if one does.
     """
 
     def __init__(self, files: RunFiles, spec: RunSpec, charge: Charge, *, wakeup: int) -> None:
@@ -71,9 +68,8 @@ class Custody:
             spec,
             attempt=charge.attempt,
             root=workspace_root(files, spec),
-            report=self._report_errand,
+            report=lambda event: self.journal.append(event),  # noqa: PLW0108 - there is no journal yet
         )
-        self.report_after: Callable[[Event], None] | None = None
 
     def run(self) -> Ending:
         """Keep the run until nothing of it is alive and its end is recorded.
@@ -238,14 +234,7 @@ class Custody:
             self._tick(TICK_S if self._ladder is None else TICK_STOPPING_S)
 
     def _tick(self, seconds: float) -> None:
-        """`wait`, then beat and write what could not be written before."""
-        self.wait(seconds)
-        self.journal.flush()
-        if time.monotonic() >= self._next_beat:
-            self._beat()
-
-    def wait(self, seconds: float, children: Collection[int] = ()) -> None:
-        """Sleep until something happens, at most `seconds`; collect orphans that have ended, but not `children`."""
+        """Sleep until something happens, at most `seconds`; beat, reap, write what waits."""
         poller = select.poll()
         poller.register(self._wakeup, select.POLLIN)
         watched = self._generator.pidfd if self._generator is not None and self._exit is None else None
@@ -255,7 +244,10 @@ class Custody:
             if descriptor == self._wakeup:
                 os.read(self._wakeup, 4096)
         child = [self._generator.identity.pid] if self._generator is not None and self._generator.is_child else []
-        reap_orphans(spared={*child, *children, *self.errands.helpers()})
+        reap_orphans(spared={*child, *self.errands.helpers()})
+        self.journal.flush()
+        if time.monotonic() >= self._next_beat:
+            self._beat()
 
     def _take_requests(self) -> None:
         for request in requests.pending(self.files, self.journal.handled):
@@ -374,13 +366,11 @@ class Custody:
         )
         self.journal.close()
         self._devices.release(held_by)
+        if self.plan is not None:
+            announce_restart(self.files, self.plan, self.charge.attempt)
         self.record = self.record.model_copy(update={"ended": utc_now()})
         self._write_record()
         return ending
-
-    def _report_errand(self, event: Event) -> None:
-        """Into the journal of the run, or, once its end stands there, into that of its aftermath."""
-        (self.report_after or self.journal.append)(event)
 
     def _write_record(self) -> None:
         """keeper.json anew; where the disk is full the old one stands, which is still true of the keeper."""

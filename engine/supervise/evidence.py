@@ -30,6 +30,16 @@ def own_word(files: RunFiles, attempt: int) -> GenerationEnded | None:
     return found
 
 
+def recorded_end(files: RunFiles, attempt: int) -> RunEnded | None:
+    """The end of `attempt` as its keeper recorded it, None while there is none."""
+    found: RunEnded | None = None
+    for value in JournalReader(files.keeper_journal).read_new():
+        if value.get("event") == "run_ended" and value.get("attempt") == attempt:
+            event = parse_event(value)
+            found = event if isinstance(event, RunEnded) else found
+    return found
+
+
 def last_line(log: Path) -> str:
     """The last line of `log` that says what happened, sanitised; empty when there is none.
 

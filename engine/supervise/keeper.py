@@ -18,9 +18,8 @@ from types import FrameType
 from engine.campaign.spec import read_spec
 from engine.errors import PilothouseError
 from engine.files import RunFiles, storage_error
-from engine.supervise.aftermath import Aftermath
+from engine.supervise.aftermath import is_wanted, take_over
 from engine.supervise.charge import Charge
-from engine.supervise.commands import workspace_root
 from engine.supervise.custody import Custody
 from engine.supervise.ladder import GRACE_S
 
@@ -69,18 +68,8 @@ def keep(files: RunFiles, charge: Charge) -> None:
     catch_signals(custody)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     ending = custody.run()
-    aftermath = Aftermath(
-        files,
-        spec,
-        charge.attempt,
-        root=workspace_root(files, spec),
-        errands=custody.errands,
-        handled=custody.journal.handled,
-        wait=custody.wait,
-        told_to_go=lambda: custody.signals > 0,
-    )
-    custody.report_after = aftermath.report
-    aftermath.run(ending, custody.plan)
+    if is_wanted(spec, ending.state, restarts=custody.plan is not None):
+        take_over(files, spec, charge.attempt)
 
 
 def parsed(arguments: list[str]) -> tuple[RunFiles, Charge]:

@@ -42,6 +42,19 @@ class KeeperJournal:
         self._queue: deque[Event] = deque()
         self.fault: OSError | None = None
 
+    @staticmethod
+    def taken(files: RunFiles) -> set[str]:
+        """Files of all requests that a keeper of the run has answered."""
+        values = JournalReader(files.keeper_journal).read_new()
+        return {str(value.get("file")) for value in values if value.get("event") == "request_taken"}
+
+    @staticmethod
+    def last_target(files: RunFiles) -> int | None:
+        """Kept pairs wanted as the latest extension set them, None where there was none."""
+        values = JournalReader(files.keeper_journal).read_new()
+        raised = [parse_event(value) for value in values if value.get("event") == "target_raised"]
+        return next((event.examples for event in reversed(raised) if isinstance(event, TargetRaised)), None)
+
     def append(self, event: Event) -> None:
         """Write `event`; a heartbeat that cannot be written is dropped, anything else waits its turn."""
         if isinstance(event, Heartbeat):

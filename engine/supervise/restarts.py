@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 
 from engine.campaign.spec import RunSpec
 from engine.errors import EXIT_NOT_FOUND, EXIT_REFUSED, EXIT_USAGE
 from engine.files import RunFiles
-from engine.journal.events import RestartPlanned, RestartSettled, parse_event
+from engine.journal.events import RestartPlanned, RestartSettled, dump_event, parse_event
 from engine.journal.reader import JournalReader
+from engine.journal.writer import JournalWriter
 from engine.supervise.ending import Ending, StopOrder
 from engine.supervise.generator import Exit
 from engine.supervise.keeper_journal import KeeperJournal
@@ -62,6 +64,15 @@ def plan_restart(
         twice = "two attempts in a row finished nothing"
         return replace(ending, reason=f"{ending.reason}; not restarted: {twice}"), None
     return ending, Plan(made + 1, config.most, config.backoff_s * 2**made, ending.reason)
+
+
+def announce_restart(files: RunFiles, plan: Plan, attempt: int) -> None:
+    """Write the plan into the journal of the attempt's aftermath, which carries it out."""
+    event = RestartPlanned(
+        attempt=attempt, number=plan.number, most=plan.most, delay_s=plan.delay_s, reason=plan.reason
+    )
+    with contextlib.suppress(OSError), JournalWriter(files.aftermath(attempt)) as journal:
+        journal.append(dump_event(event), sync=True)
 
 
 def pending_restart(files: RunFiles, attempt: int) -> RestartPlanned | None:

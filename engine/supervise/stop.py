@@ -22,7 +22,6 @@ from engine.supervise.restarts import pending_restart
 
 POLL_S = 0.05
 CANCEL_S = 10.0
-LEAVING_S = 2.0  # a keeper that has nothing left to do is gone by then
 ALLOWANCE_S = 40.0  # for SIGKILL to take, GPU memory to come back, and slow disks
 
 
@@ -56,7 +55,6 @@ def request_stop(
         say("asked its keeper to stop it" + (" now" if now else ""))
     patience = (grace_s if grace_s is not None else GRACE_S) + TERMINATE_S + ALLOWANCE_S
     deadline = time.monotonic() + (timeout_s if timeout_s is not None else patience)
-    leave_by: float | None = None
     while True:
         for value in journal.read_new():
             event = parse_event(value) if value.get("event") in ("run_ended", "stopping", "keeper_started") else None
@@ -66,10 +64,8 @@ def request_stop(
                 say(_told(event))
             elif isinstance(event, KeeperStarted) and event.adopted:
                 say(f"a new keeper took over: pid {event.keeper.pid}")
-        if end is not None:
-            leave_by = leave_by or time.monotonic() + LEAVING_S
-            if _all_gone(files, run_id, attempt, keeper_may_stay=time.monotonic() >= leave_by):
-                return end
+        if end is not None and _all_gone(files, run_id, attempt):
+            return end
         _see_to_keeper(files, attempt, author, grace_s)
         if time.monotonic() >= deadline:
             raise _unverified(files, name, run_id)
@@ -153,19 +149,17 @@ def _see_to_keeper(files: RunFiles, attempt: int, author: str, grace_s: float | 
             return  # somebody else adopted it in the same instant; if nobody did, the next round sees to it
 
 
-def _all_gone(files: RunFiles, run_id: str, attempt: int, *, keeper_may_stay: bool) -> bool:
+def _all_gone(files: RunFiles, run_id: str, attempt: int) -> bool:
     """Whether nothing of the run is alive any more, as far as this host can see.
 
-    Its keeper may stay once the end is recorded, for what comes after (the last copy of the artifacts, say). One that
-    has let go of `attempt` may have been followed by the next one already.
+    A keeper that has recorded the end may stay for what comes after (the last copy of the artifacts, say), without the
+    run's mark. One that has let go of `attempt` may have been followed by the next one already.
     """
     record = read_keeper(files)
     if record is not None and record.attempt != attempt:
         return True
-    spared = record.keeper if record is not None and record.ended and keeper_may_stay else None
     life = run_liveness(files)
-    left = [identity for identity in marked_processes(run_id) if identity != spared]
-    return (spared is not None or not life.keeper_alive) and not life.generator_alive and not left
+    return not life.live and not life.generator_alive and not marked_processes(run_id)
 
 
 def _say_nothing(_: str) -> None:
