@@ -8,6 +8,7 @@ killed in between.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
@@ -30,6 +31,7 @@ from engine.generate.progress import Progress, log
 from engine.generate.prompts import PromptBuilder
 from engine.generate.seeds import derive
 from engine.generate.stopping import StopRequests
+from engine.journal.clock import BEAT_S, generator_beat
 from engine.journal.events import ListGenerated, dump_event
 from engine.journal.writer import JournalWriter
 
@@ -91,6 +93,7 @@ class Pipeline:
         self._new_lines = 0
         self._barren = 0
         self._said_stopping = False
+        self._beaten = 0.0
         for event in history.lists:
             self._resume_list(event)
         self._lists_asked = self._lists_taken
@@ -311,6 +314,9 @@ class Pipeline:
         record = record_of(item, outcome, attempt=self._attempt, detectors=self._progress.tally.detectors, error=error)
         self._records.append(record)
         self._progress.add(record)
+        if time.monotonic() - self._beaten >= BEAT_S:
+            self._beaten = time.monotonic()
+            self._journal.append(dump_event(generator_beat(self._attempt)))
 
     # --- events --------------------------------------------------------------------------------------------------
 

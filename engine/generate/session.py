@@ -26,6 +26,7 @@ from engine.generate.preflight import run_preflight
 from engine.generate.progress import Progress, log
 from engine.generate.prompts import PromptBuilder
 from engine.generate.stopping import StopRequests
+from engine.journal.clock import generator_beat
 from engine.journal.events import Event, GenerationEnded, GenerationStarted, Phase, PhaseEntered, dump_event, utc_now
 from engine.journal.writer import JournalWriter
 from engine.qc.metrics import check_names
@@ -224,6 +225,7 @@ class _Attempt:
                 self._end("failed", reason, pipeline)
 
     def _end(self, outcome: Outcome, reason: str, pipeline: Pipeline | None) -> None:
+        self._say(generator_beat(self.number))
         self._say(
             GenerationEnded(
                 attempt=self.number,
@@ -235,6 +237,7 @@ class _Attempt:
         )
 
     def _phase(self, phase: Phase) -> None:
+        self._say(generator_beat(self.number))
         self._say(PhaseEntered(attempt=self.number, phase=phase))
 
     def _say(self, event: Event) -> None:

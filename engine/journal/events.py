@@ -86,6 +86,13 @@ class Heartbeat(Event):
     rss_bytes: int = 0
 
 
+class Census(Event):
+    """The run's processes as its keeper found them; written when they changed, some seconds apart at least."""
+
+    event: Literal["census"] = "census"
+    processes: list[ProcessIdentity]
+
+
 class RequestTaken(Event):
     """A viewer's request was read; `accepted` is false when it does not fit the state."""
 
@@ -241,6 +248,15 @@ class ListGenerated(Event):
     lines: int
 
 
+class GeneratorBeat(Event):
+    """The generator goes on: at most one every other second, at each phase and at its end. `monotonic` as in
+    `Heartbeat`: what it did while no keeper lived is charged by it."""
+
+    event: Literal["generator_beat"] = "generator_beat"
+    boot_id: str
+    monotonic: Annotated[float, Field(allow_inf_nan=False)]
+
+
 class GenerationEnded(Event):
     """`outcome`: completed (target kept), exhausted (max_candidates spent), stopped (asked to), failed."""
 
@@ -256,6 +272,7 @@ KeeperEvent = (
     | TargetRaised
     | GeneratorStarted
     | Heartbeat
+    | Census
     | RequestTaken
     | Stopping
     | GeneratorEnded
@@ -269,7 +286,7 @@ KeeperEvent = (
     | RestartSettled
     | PolicyAsked
 )
-GeneratorEvent = GenerationStarted | PhaseEntered | ListGenerated | GenerationEnded
+GeneratorEvent = GenerationStarted | PhaseEntered | ListGenerated | GeneratorBeat | GenerationEnded
 AnyEvent = KeeperEvent | GeneratorEvent
 
 _ADAPTER: TypeAdapter[AnyEvent] = TypeAdapter(

@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.budget.ledger import Meter
 from engine.campaign.spec import RunSpec
 from engine.files import RunFiles
-from engine.journal.events import AnyEvent, Heartbeat, KeeperStarted, RunEnded, parse_event
+from engine.journal.events import AnyEvent, GeneratorBeat, Heartbeat, KeeperStarted, RunEnded, parse_event
 from engine.journal.reader import JournalReader
 from engine.logs.sanitise import sanitise
 from engine.policy.history import PastRun
@@ -23,12 +23,13 @@ from engine.snapshot import LIVE_STATES, Counts, RunSnapshot, RunState
 from engine.supervise.ending import LOST_REMEDY
 from engine.supervise.ending import judge as judge_ending
 from engine.supervise.generator import Exit
-from engine.supervise.identity import here
+from engine.supervise.identity import here, read_stat
 from engine.supervise.liveness import RunLiveness, run_liveness
 from engine.supervise.watchdog import stall_text
 
 KEEPER_PATIENCE_S = 30.0
 LEAST_MEASURED_S = 2.0
+SLOW_KEEPER_S = 20.0
 
 
 class RunReplay:
@@ -43,8 +44,8 @@ class RunReplay:
         self.spec = spec
         self.damage = damage
         self.meter = Meter()
-        self._beaten: dict[int, str] = {}
-        self._active: dict[int, str] = {}
+        self._beaten: dict[int, Heartbeat] = {}
+        self._active: dict[int, GeneratorBeat] = {}
         self._closed: set[int] = set()
         self._found_dead: set[int] = set()
         self._trail = Trail(spec)
@@ -88,13 +89,13 @@ class RunReplay:
             event = parse_event(value) if value.get("event") != "list" else None
             if event is not None:
                 self._course.apply(event)
-                self._active[event.attempt] = event.time
+            if isinstance(event, GeneratorBeat):
+                self._active[event.attempt] = event
         attempt = self._course.attempt
         for record in self._records.read_new():
             counted, stamp, made_in = self._tally.add(record), record.get("time"), record.get("attempt")
             if not isinstance(stamp, str) or type(made_in) is not int:
                 continue
-            self._active[made_in] = stamp
             if counted and made_in == attempt:
                 self._kept_now += record.get("kept") is True
                 self._last_record = stamp
@@ -119,7 +120,7 @@ class RunReplay:
             case Heartbeat():
                 self.meter.add(event)
                 if event.attempt not in self._found_dead:
-                    self._beaten[event.attempt] = event.time
+                    self._beaten[event.attempt] = event
             case RunEnded():
                 self._closed.add(event.attempt)
 
@@ -129,7 +130,7 @@ class RunReplay:
         nobody = alive.keeper_alive is False and not alive.generator_alive
         self.meter.set_unwatched(
             {
-                attempt: seconds_between(beaten, self._active.get(attempt)) or 0.0
+                attempt: _beyond(beaten, self._active.get(attempt))
                 for attempt, beaten in self._beaten.items()
                 if attempt in self._found_dead
                 or (attempt not in self._closed and (nobody or attempt < self._course.attempt))
@@ -279,6 +280,8 @@ class RunReplay:
         found = [self.damage] if self.damage else []
         if live and self._course.end is None and self._liveness.keeper_alive is False and self._course.attempt:
             found.append("its keeper died; the generator goes on")
+        if live and self._course.end is None and self._liveness.keeper_alive:
+            found += self._slow_keeper()
         if live and self._liveness.keeper_alive is None:
             found.append("it runs on another host or in another container: not to be reached from here")
         garbage = self._records.garbage
@@ -289,6 +292,16 @@ class RunReplay:
         if self._course.end and self._course.end.gpu_held:
             found.append("GPU memory is not back at its level before launch")
         return tuple(found)
+
+    def _slow_keeper(self) -> list[str]:
+        """A keeper that lives and does not beat: suspended, or held up by the disk or the driver."""
+        alive = self._liveness
+        stat = read_stat(alive.keeper.pid) if alive.keeper is not None else None
+        if stat is not None and stat.state in "Tt":
+            return ["its keeper is suspended (SIGSTOP): the run goes on, and `stop` wakes the keeper"]
+        if alive.silent_s > SLOW_KEEPER_S:
+            return [f"its keeper lives, but has not beaten for over {SLOW_KEEPER_S:.0f} s: it is held up"]
+        return []
 
     def past(self, snapshot: RunSnapshot, recipe: str | None = None) -> PastRun:
         """The run as the policy sees it. `recipe` is the campaign's present one, see `engine.campaign.spec`."""
@@ -315,6 +328,13 @@ class RunReplay:
             parameters_known=snapshot.parameters_known,
             recipe_stands=recipe is None or snapshot.imported or self.spec.recipe == recipe,
         )
+
+
+def _beyond(beat: Heartbeat, active: GeneratorBeat | None) -> float:
+    """Seconds from the keeper's last heartbeat to the generator's last sign of life; 0 where they cannot be compared."""
+    if active is None or active.boot_id != beat.boot_id:
+        return 0.0
+    return max(0.0, active.monotonic - beat.monotonic)
 
 
 def _file_identity(path: Path) -> tuple[int, int] | None:

@@ -10,10 +10,12 @@ from engine.campaign.spec import RunSpec
 from engine.errors import RefusedError
 from engine.files import RunFiles
 from engine.journal.events import (
+    Census,
     GeneratorEnded,
     GeneratorStarted,
     Heartbeat,
     KeeperStarted,
+    ProcessIdentity,
     RequestTaken,
     Stopping,
     utc_now,
@@ -26,7 +28,7 @@ from engine.supervise.commands import generator_argv, generator_environment, wor
 from engine.supervise.devices import Devices, retake_devices, take_devices
 from engine.supervise.ending import Ending, StopOrder, judge
 from engine.supervise.errands import Errands
-from engine.supervise.evidence import last_line, own_word, record_end
+from engine.supervise.evidence import last_census, last_line, own_word, record_end
 from engine.supervise.generator import AdoptedGenerator, Exit, Generator, StartedGenerator, reap_orphans
 from engine.supervise.gpus import hung_probes
 from engine.supervise.guard import Guard
@@ -36,6 +38,7 @@ from engine.supervise.ladder import StopLadder
 from engine.supervise.liveness import HEARTBEAT_S, KeeperRecord, read_keeper, write_keeper
 from engine.supervise.restarts import Plan, announce_restart, plan_restart
 
+CENSUS_S = 10.0
 TICK_S = 0.25
 TICK_STOPPING_S = 0.05
 
@@ -60,6 +63,8 @@ class Custody:
         self._began = time.monotonic()
         self._devices = Devices(names=())
         self._guard: Guard | None = None
+        self._known: list[ProcessIdentity] = []
+        self._next_census = 0.0
         self._found_alive = True
         self._rebooted = False
         self.plan: Plan | None = None
@@ -80,7 +85,8 @@ class Custody:
         self._refuse_company(before)
         if before is not None and self.charge.adopting:
             self._rebooted = before.keeper.boot_id != here().boot_id
-            self._found_alive = bool(RunProcesses(self.spec.run_id, leader=before.generator).scan())
+            self._known = last_census(self.files, self.charge.attempt)
+            self._found_alive = bool(self._processes(before.generator).scan())
             self._devices = self._retaken(before)
         else:
             self._devices = take_devices(self.spec)
@@ -184,8 +190,7 @@ class Custody:
 
     def _sweep_strays(self) -> None:
         """What an earlier attempt left behind, whose keeper was killed too, must not meet the new generator."""
-        processes = RunProcesses(self.spec.run_id, helpers=self._helpers)
-        self._ladder = StopLadder(processes, now=time.monotonic(), hurried=True, report=self._report)
+        self._ladder = StopLadder(self._processes(), now=time.monotonic(), hurried=True, report=self._report)
         while not self._ladder.advance(time.monotonic()):
             self._tick(TICK_STOPPING_S)
         self._ladder = None
@@ -214,6 +219,8 @@ class Custody:
                 order = self._guard.tick(time.monotonic())
                 if order is not None:
                     self._stop(order)
+                if time.monotonic() >= self._next_census:
+                    self._take_census()
             self.errands.tick(time.monotonic())
             if self._exit is None and self._generator is not None:
                 self._exit = self._generator.ended()
@@ -307,14 +314,24 @@ class Custody:
         if self._ladder is not None:
             self._ladder.hurry(time.monotonic())
 
-    def _processes(self) -> RunProcesses:
+    def _processes(self, leader: ProcessIdentity | None = None) -> RunProcesses:
         generator = self._generator
         return RunProcesses(
             self.spec.run_id,
-            leader=generator.identity if generator else None,
+            leader=generator.identity if generator else leader,
             leader_is_child=generator.is_child if generator else False,
+            log=self.files.log,
             helpers=self._helpers,
+            known=self._known,
         )
+
+    def _take_census(self) -> None:
+        """Write down who is the run's, so that a new keeper knows even those without a mark or a parent."""
+        self._next_census = time.monotonic() + CENSUS_S
+        found = self._processes().scan()
+        if {(who.pid, who.start_ticks) for who in found} != {(who.pid, who.start_ticks) for who in self._known}:
+            self._known = found
+            self.journal.append(Census(attempt=self.charge.attempt, processes=found))
 
     def _helpers(self) -> set[int]:
         return hung_probes() | self.errands.helpers()

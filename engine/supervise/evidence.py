@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.files import RunFiles, write_json
-from engine.journal.events import GenerationEnded, RunEnded, parse_event, utc_now
+from engine.journal.events import Census, GenerationEnded, ProcessIdentity, RunEnded, parse_event, utc_now
 from engine.journal.reader import JournalReader
 from engine.logs.tail import LogTail
 from engine.supervise.ending import Ending
@@ -37,6 +37,16 @@ def recorded_end(files: RunFiles, attempt: int) -> RunEnded | None:
         if value.get("event") == "run_ended" and value.get("attempt") == attempt:
             event = parse_event(value)
             found = event if isinstance(event, RunEnded) else found
+    return found
+
+
+def last_census(files: RunFiles, attempt: int) -> list[ProcessIdentity]:
+    """The processes that the keepers of `attempt` had last written down as the run's."""
+    found: list[ProcessIdentity] = []
+    for value in JournalReader(files.keeper_journal).read_new():
+        if value.get("event") == "census" and value.get("attempt") == attempt:
+            event = parse_event(value)
+            found = event.processes if isinstance(event, Census) else found
     return found
 
 

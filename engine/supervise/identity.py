@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from engine.journal.clock import boot_id
 from engine.journal.events import ProcessIdentity
 
 PROC = Path("/proc")
@@ -69,7 +70,7 @@ def here() -> Here:
     return Here(
         host=os.uname().nodename,
         pid_namespace=inode.group() if inode else link,
-        boot_id=(PROC / "sys/kernel/random/boot_id").read_text().strip(),
+        boot_id=boot_id(),
     )
 
 

@@ -48,7 +48,7 @@ class StopLadder:
             self._terminate(now, alive)
         else:
             report("SIGINT", len(alive))
-            signal_process(leader, signal.SIGINT)
+            _ask(leader, signal.SIGINT)
 
     @property
     def rung(self) -> Rung:
@@ -87,7 +87,7 @@ class StopLadder:
         if alive:
             self._report("SIGTERM", len(alive))
         for identity in alive:
-            signal_process(identity, signal.SIGTERM)
+            _ask(identity, signal.SIGTERM)
 
     def _kill(self, alive: list[ProcessIdentity]) -> None:
         """SIGKILL to all; stopped first, so that none of them forks while the others die."""
@@ -101,3 +101,9 @@ class StopLadder:
                 os.killpg(leader.pid, signal.SIGKILL)
         for identity in alive:
             signal_process(identity, signal.SIGKILL)
+
+
+def _ask(identity: ProcessIdentity, number: signal.Signals) -> None:
+    """Send a signal to act on, and wake the process if it is suspended: until then the signal would only be pending."""
+    if signal_process(identity, number):
+        signal_process(identity, signal.SIGCONT)

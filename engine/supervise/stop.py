@@ -89,10 +89,10 @@ def _attempt_to_stop(files: RunFiles, name: str, run_id: str) -> int:
     record = read_keeper(files)
     life = run_liveness(files)
     claimed = next_attempt(files) - 1
-    starting = claimed > (record.attempt if record else 0) and bool(marked_processes(run_id))
+    starting = claimed > (record.attempt if record else 0) and bool(marked_processes(run_id, files.log))
     if starting:
         return claimed
-    if record is None or record.ended or not (life.live or marked_processes(run_id)):
+    if record is None or record.ended or not (life.live or marked_processes(run_id, files.log)):
         raise RefusedError(
             f"{name} is not running", remedy="`pilothouse status` shows what is; a lost run can be restarted"
         )
@@ -159,7 +159,7 @@ def _all_gone(files: RunFiles, run_id: str, attempt: int) -> bool:
     if record is not None and record.attempt != attempt:
         return True
     life = run_liveness(files)
-    return not life.live and not life.generator_alive and not marked_processes(run_id)
+    return not life.live and not life.generator_alive and not marked_processes(run_id, files.log)
 
 
 def _say_nothing(_: str) -> None:
@@ -174,7 +174,7 @@ def _told(event: Stopping) -> str:
 
 
 def _unverified(files: RunFiles, name: str, run_id: str) -> RefusedError:
-    alive: list[ProcessIdentity] = marked_processes(run_id)
+    alive: list[ProcessIdentity] = marked_processes(run_id, files.log)
     pids = ", ".join(str(identity.pid) for identity in alive)
     return RefusedError(
         f"{name} is not verified as stopped" + (f": still alive are {pids}" if pids else ""),
