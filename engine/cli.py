@@ -314,6 +314,26 @@ def budget(campaign: CampaignArgument, as_json: Json = False) -> None:
         say(budget_text(picture))
 
 
+@app.command()
+def idle(
+    campaign: CampaignArgument,
+    cancel: Annotated[bool, typer.Option("--cancel", help="keep the machine: end the countdown")] = False,
+    as_json: Json = False,
+) -> None:
+    """The countdown to `budget.on_idle`, which stops an idle machine; --cancel ends it (exit 4 if there is none)."""
+    from engine.report.tables import idle_text, no_idle_text
+
+    service = _service()
+    picture = None if cancel else service.look(campaign)
+    countdown = picture.idle if picture else service.cancel_idle(campaign)
+    if as_json:
+        say_json(countdown.to_json() if countdown else None)
+    elif countdown:
+        say(idle_text(campaign, countdown))
+    elif picture:
+        say(no_idle_text(picture))
+
+
 # --- taking in, checking ------------------------------------------------------------------------------------------
 
 

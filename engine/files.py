@@ -175,6 +175,28 @@ class RunFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class IdleFiles:
+    """Names the files of a campaign's idle countdown, in `artifacts/<campaign>/.idle/`, which no run can be called."""
+
+    folder: Path
+
+    @property
+    def watch(self) -> Path:
+        """The countdown and who watches; written by the idle watcher."""
+        return self.folder / "watch.json"
+
+    @property
+    def log(self) -> Path:
+        """What the idle watcher printed, which is nothing unless it broke."""
+        return self.folder / "watch.log"
+
+    @property
+    def requests(self) -> Path:
+        """One file per request to cancel, from a viewer."""
+        return self.folder / "requests"
+
+
+@dataclass(frozen=True, slots=True)
 class Workspace:
     """The folder that holds `configs/` and `artifacts/`."""
 
@@ -216,6 +238,9 @@ class Workspace:
 
     def run_files(self, campaign: str, run: str) -> RunFiles:
         return RunFiles(self.artifacts / checked_name(campaign, "campaign") / checked_name(run, "run"))
+
+    def idle_files(self, campaign: str) -> IdleFiles:
+        return IdleFiles(self.artifacts / checked_name(campaign, "campaign") / ".idle")
 
     def split_run_id(self, run_id: str) -> tuple[str, str]:
         """`campaign/run` taken apart; `ConfigurationError` when it is not of that form."""

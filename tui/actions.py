@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tui.view import Refusal, View
+from tui.view import Refusal, View, awaits_restart
 
 Scope = Literal["dashboard", "log", "everywhere"]
 
@@ -47,7 +47,7 @@ def _restart(view: View) -> str | None:
     run = view.selected
     if run is None:
         return "there is no run yet"
-    if run.live:
+    if run.live and not awaits_restart(run):
         return f"{run.name} is going: stop it first"
     if run.imported:
         return f"{run.name} was imported: there is nothing to restart"
@@ -65,11 +65,27 @@ def _extend(view: View) -> str | None:
     run = view.selected
     if run is None:
         return "there is no run yet"
-    if run.live:
+    if run.live and not awaits_restart(run):
         return f"{run.name} is going: wait for its end"
     if run.imported:
         return f"{run.name} was imported: there is nothing to extend"
     return _not_busy(view)
+
+
+def _idle(view: View) -> str | None:
+    if view.current is None:
+        return "no campaign is open"
+    if view.idle is None:
+        return "nothing counts down"
+    match view.idle.state:
+        case "counting":
+            return None
+        case "cancelled":
+            return f"nothing counts down any more: {view.idle.author} cancelled it"
+        case "running":
+            return "too late: the command is being run"
+        case _:
+            return "too late: the command was run"
 
 
 def _runs(view: View) -> str | None:
@@ -163,6 +179,25 @@ ACTIONS: tuple[Action, ...] = (
         "All runs side by side, with every parameter that differs",
         footer=6,
         refusal=_run,
+    ),
+    Action(
+        "history",
+        "h",
+        "h",
+        "history",
+        "Who did what to the selected run, and when; what is wrong with it, in full",
+        footer=8,
+        refusal=_run,
+        on_run=True,
+    ),
+    Action(
+        "cancel_idle",
+        "i",
+        "i",
+        "keep machine",
+        "Cancel the countdown after which an idle machine is stopped",
+        footer=3,
+        refusal=_idle,
     ),
     Action("previous_run", "left", "←", "run left", "Select the run to the left", refusal=_runs, palette=False),
     Action("next_run", "right", "→", "run right", "Select the run to the right", refusal=_runs, palette=False),

@@ -130,7 +130,7 @@ class PilothouseApp(App[int]):
 
     def settle(self) -> None:
         """Give a call that is under way a moment to finish what must not be torn in two."""
-        self.operations.calls.settle(SETTLE_S)
+        self.operations.settle(SETTLE_S)
 
     def _fatal_error(self) -> None:
         """Keep the traceback for a file instead of printing it, with all local values, at a person."""
@@ -163,10 +163,10 @@ class PilothouseApp(App[int]):
 
     def _show(self, view: View) -> None:
         age = time.monotonic() - self.feed.fresh_at
-        going = any(run.live for run in view.runs)
+        now = int(self._clock())
         view = replace(
             view,
-            now=float(int(self._clock())) if going else 0.0,
+            now=float(now if view.ticks else now // 60 * 60),
             stale_s=float(int(age)) if age > STALE_AFTER_S else None,
             problem=self.feed.problem,
             busy=self.operations.calls.busy,

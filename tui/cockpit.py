@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from engine.policy.actions import NextAction
-from engine.snapshot import Snapshot
+from engine.snapshot import IdleCountdown, Snapshot
 
 
 class Cockpit(Protocol):
@@ -32,6 +32,9 @@ class Cockpit(Protocol):
 
     def do_next(self, campaign: str) -> NextAction:
         """Carry out what the policy says now; the action that was carried out."""
+
+    def cancel_idle(self, campaign: str) -> IdleCountdown:
+        """Cancel the countdown of an idle machine; returns once that is sure."""
 
     def forecast_restart(self, run_id: str) -> float | None:
         """US dollars that a restart is expected to cost; None when unknown."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from engine.report.formatting import OPERATORS, duration, metric_title, money, signs
+from engine.report.formatting import OPERATORS, duration, held_text, is_stalled, metric_title, money, signs
 from engine.report.formatting import parameter_value as written
 from engine.snapshot import RunSnapshot
 
 __all__ = [
     "duration",
+    "held_text",
+    "is_stalled",
     "money",
     "signs",
     "written",
@@ -139,6 +141,22 @@ def unix_time(stamp: str | None) -> float | None:
         return datetime.fromisoformat(stamp).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+def clock(stamp: str, *, seconds: bool = False) -> str:
+    """`03:12`, local time of an ISO 8601 one; `--:--` for what is not one."""
+    at = unix_time(stamp)
+    if at is None:
+        return "--:--:--" if seconds else "--:--"
+    return datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S" if seconds else "%H:%M")
+
+
+def ago(stamp: str, now: float) -> str:
+    """`just now`, `4 min ago`; the time of day while it is not known how late it is."""
+    at = unix_time(stamp)
+    if at is None or not now:
+        return f"at {clock(stamp)}"
+    return f"{age(now - at)} ago" if now - at >= 60 else "just now"
 
 
 def elapsed(run: RunSnapshot, now: float) -> float | None:

@@ -1,15 +1,18 @@
 """A log read by byte offset: any size opens at once and takes no memory. The file is the buffer.
 
-A line is addressed by the offset of its first byte. All methods open the file anew, so that a log that was replaced
-or cut short is seen as it is now; what cannot be read is empty.
+A line is addressed by the offset of its first byte; the first line is that after the hole where the oldest octets
+were given back to the disk. All methods open the file anew, so that a log that was replaced, cut short or trimmed is
+seen as it is now; what cannot be read is empty.
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
+from engine.logs.holes import log_start
 from engine.logs.sanitise import sanitise_bytes
 
 MAX_LINE = 2000
@@ -47,10 +50,17 @@ class LogFile:
         except OSError:
             return None
 
+    def start(self) -> int:
+        """Offset of the first line: 0, unless the oldest ones were given back to the disk."""
+        with _Reader(self.path) as reader:
+            return reader.start
+
     def following(self, offset: int, lines: int) -> list[LogLine]:
-        """Up to `lines` lines from the one that starts at `offset`; a torn last line counts as one."""
+        """Up to `lines` lines from the one that starts at `offset`, or from the first one there still is; a torn last
+        line counts as one."""
         found: list[LogLine] = []
         with _Reader(self.path) as reader:
+            offset = max(offset, reader.start)
             while len(found) < lines:
                 octets = reader.line(offset)
                 if not octets:
@@ -66,21 +76,13 @@ class LogFile:
         with _Reader(self.path) as reader:
             starts = reader.starts_before(offset, lines)
             found = []
-            for start, end in zip(starts, [*starts[1:], offset], strict=True):
+            for start, end in pairwise([*starts, offset]):
                 found.append(LogLine(start, end, readable(reader.read(start, min(end - start, MAX_LINE * 8)))))
         return found
 
     def last(self, lines: int) -> list[LogLine]:
         """The last `lines` lines."""
         return self.preceding(self.size() or 0, lines)
-
-    def line_start(self, offset: int) -> int:
-        """Start of the line that holds the octet at `offset`."""
-        if offset <= 0:
-            return 0
-        with _Reader(self.path) as reader:
-            starts = reader.starts_before(min(offset + 1, self.size() or 0), 1)
-        return starts[0] if starts else 0
 
     def newlines(self, start: int, end: int) -> int:
         """Line ends between two offsets; looks at no more than a mebibyte."""
@@ -106,6 +108,14 @@ class _Reader:
         if self._descriptor is not None:
             os.close(self._descriptor)
 
+    @property
+    def start(self) -> int:
+        """Offset at which the log begins."""
+        try:
+            return log_start(self._descriptor) if self._descriptor is not None else 0
+        except OSError:
+            return 0
+
     def read(self, offset: int, length: int) -> bytes:
         if self._descriptor is None or length <= 0:
             return b""
@@ -130,9 +140,10 @@ class _Reader:
     def starts_before(self, offset: int, lines: int) -> list[int]:
         """Starts of up to `lines` lines that lie before `offset`, ascending."""
         starts: list[int] = []
-        end = max(0, offset - 1)  # a line break right before `offset` ends the last line and opens none
-        while end > 0 and len(starts) < lines:
-            begin = max(0, end - _BLOCK)
+        first = self.start
+        end = max(first, offset - 1)  # a line break right before `offset` ends the last line and opens none
+        while end > first and len(starts) < lines:
+            begin = max(first, end - _BLOCK)
             block = self.read(begin, end - begin)
             if len(block) < end - begin:
                 return []
@@ -140,8 +151,8 @@ class _Reader:
             while len(starts) < lines and (at := block.rfind(b"\n", 0, at)) >= 0:
                 starts.append(begin + at + 1)
             end = begin
-            if end and len(starts) < lines and (starts[-1] if starts else offset) - end > _LONGEST:
+            if end > first and len(starts) < lines and (starts[-1] if starts else offset) - end > _LONGEST:
                 starts.append(end)
-        if end == 0 and offset > 0 and len(starts) < lines:
-            starts.append(0)
+        if end == first and offset > first and len(starts) < lines:
+            starts.append(first)
         return starts[::-1]

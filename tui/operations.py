@@ -13,6 +13,7 @@ from tui.calls import Call, Calls, Progress
 from tui.messages import CallEnded, CallProgress, ForecastArrived
 from tui.screens.confirm import AmountScreen, ConfirmScreen, StopScreen, error_paragraphs
 from tui.screens.dialog import NoticeScreen, Paragraph
+from tui.view import awaits_restart
 
 if TYPE_CHECKING:
     from tui.app import PilothouseApp
@@ -24,6 +25,12 @@ class Operations:
     def __init__(self, app: PilothouseApp) -> None:
         self._app = app
         self.calls = Calls(app.post_safely)
+        self._keeping = Calls(app.post_safely)
+
+    def settle(self, timeout_s: float) -> None:
+        """Give calls that are under way a moment."""
+        for calls in (self.calls, self._keeping):
+            calls.settle(timeout_s)
 
     # --- the next action ---------------------------------------------------------------------------------------
 
@@ -65,9 +72,14 @@ class Operations:
         if run is None:
             return
         kept = f"{run.counts.kept:,} of {run.counts.target:,} pairs are kept and stay."
+        what = (
+            "Its attempt has ended; the restart that it awaits is called off."
+            if awaits_restart(run)
+            else "It finishes what is in flight and saves, then every process of it is ended."
+        )
         paragraphs = [
             Paragraph(f"stop {run.name}", "title"),
-            Paragraph("It finishes what is in flight and saves, then every process of it is ended."),
+            Paragraph(what),
             Paragraph(f"{kept} It can be resumed."),
             Paragraph(""),
             Paragraph(f"pilothouse stop {run.id}", "strong", verbatim=True),
@@ -166,6 +178,22 @@ class Operations:
 
         self._app.push_screen(ConfirmScreen(paragraphs, yes="yes, extend"), answered)
 
+    # --- an idle machine -----------------------------------------------------------------------------------------
+
+    def keep_machine(self) -> None:
+        """Cancel the idle countdown. That does no harm, so nothing is asked, and it must not wait for another call."""
+        current = self._app.view.current
+        if current is None:
+            return
+        campaign = current.name
+
+        def call(_: Progress) -> str:
+            self._app.service.cancel_idle(campaign)
+            return "the countdown is cancelled: the machine is kept"
+
+        if not self._keeping.start("keep the machine", call):
+            self._app.say("that was asked for already", severity="warning")
+
     # --- reporting -----------------------------------------------------------------------------------------------
 
     def progressed(self, message: CallProgress) -> None:
@@ -176,8 +204,9 @@ class Operations:
     def ended(self, message: CallEnded) -> None:
         """Say what came of a call: in the dialog that waits for it, else as a notice."""
         dialog = self._stop_dialog() if message.what == self.calls.busy else None
-        if message.what == self.calls.busy:
-            self.calls.ended()
+        for calls in (self.calls, self._keeping):
+            if message.what == calls.busy:
+                calls.ended()
         if dialog is not None:
             dialog.finish(message.result, message.error)
         elif message.error is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from engine.budget.money import Budget
 from engine.policy.actions import NextAction
-from engine.snapshot import CampaignSnapshot, RunSnapshot, Snapshot
+from engine.snapshot import CampaignSnapshot, IdleCountdown, RunSnapshot, Snapshot
 
 STALE_AFTER_S = 3.0
 
@@ -15,8 +15,9 @@ STALE_AFTER_S = 3.0
 @dataclass(frozen=True, slots=True)
 class View:
     """`snapshot` is None until the first one arrives. `run` is the selected run's name, None to follow the live or
-    newest one. `now` is unix time; `stale_s` the snapshot's age once it is too old to pass for the present;
-    `problem` why it could not be renewed; `busy` what a call to the service is doing."""
+    newest one. `now` is unix time, to the second while something ticks and else to the minute; `stale_s` the
+    snapshot's age once it is too old to pass for the present; `problem` why it could not be renewed; `busy` what a
+    call to the service is doing."""
 
     snapshot: Snapshot | None = None
     campaign: str | None = None
@@ -56,6 +57,15 @@ class View:
     def budget(self) -> Budget | None:
         return self.current.budget if self.current else None
 
+    @property
+    def idle(self) -> IdleCountdown | None:
+        return self.current.idle if self.current else None
+
+    @property
+    def ticks(self) -> bool:
+        """Something in sight changes from second to second."""
+        return any(run.live for run in self.runs) or (self.idle is not None and self.idle.state == "counting")
+
     def neighbour(self, step: int) -> str | None:
         """Name of the run `step` columns to the right of the selected one, kept within the ends."""
         names = [run.name for run in self.runs]
@@ -63,6 +73,11 @@ class View:
             return None
         place = names.index(self.selected.name) + step
         return names[min(max(place, 0), len(names) - 1)]
+
+
+def awaits_restart(run: RunSnapshot) -> bool:
+    """Whether its attempt has ended, and its keeper is about to start the next one by itself."""
+    return run.state == "queued" and run.ended is not None
 
 
 Refusal = Callable[[View], str | None]

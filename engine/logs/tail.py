@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from engine.errors import ConfigurationError
+from engine.logs.holes import hole_end, log_start
 from engine.logs.sanitise import LINE_LIMIT, sanitise_bytes
 
 BLOCK_BYTES = 1 << 16
@@ -23,7 +24,8 @@ class LogTail:
     """The end of the file at `path`, which another process appends to.
 
     Lines come out sanitised, at most `line_limit` characters each. `restarts` counts how often the file was found
-    truncated or replaced, upon which it is read from its new beginning. A missing file is an empty one.
+    truncated or replaced, upon which it is read from its new beginning. What was given back to the disk is passed
+    over (`engine.logs.holes`). A missing file is an empty one.
     """
 
     def __init__(self, path: Path, *, line_limit: int = LINE_LIMIT) -> None:
@@ -77,6 +79,8 @@ class LogTail:
 
     def _read(self, descriptor: int, lines: int) -> list[str]:
         newest: deque[bytes] = deque(maxlen=max(lines, 0))
+        if self.offset < hole_end(descriptor):  # it was punched up to behind the place that had been reached
+            self.offset, self._rest = log_start(descriptor), b""
         while block := os.pread(descriptor, BLOCK_BYTES, self.offset):
             self.offset += len(block)
             whole = block.split(b"\n")
@@ -98,9 +102,10 @@ def _joined(rest: bytes, more: bytes) -> bytes:
 def _start_of_last(descriptor: int, lines: int) -> int:
     """Offset of the first of the last `lines` whole lines; line breaks are counted in blocks from the end."""
     size = position = os.fstat(descriptor).st_size
+    beginning = min(log_start(descriptor), size)
     wanted = lines + 1  # the line break before the first of them, beside their own
-    while position > 0 and size - position < LOOK_BACK_BYTES:
-        start = max(position - BLOCK_BYTES, 0)
+    while position > beginning and size - position < LOOK_BACK_BYTES:
+        start = max(position - BLOCK_BYTES, beginning)
         block = os.pread(descriptor, position - start, start)
         found = block.count(b"\n")
         if found >= wanted:

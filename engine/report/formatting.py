@@ -6,6 +6,7 @@ from typing import Any
 
 from engine.qc.metrics import METRICS
 from engine.qc.verdicts import GateVerdict
+from engine.snapshot import RunSnapshot
 
 UNKNOWN = "–"
 
@@ -21,6 +22,21 @@ STATE_SIGNS = {
     "stopped": "■",
     "lost": "?",
 }
+
+
+def is_stalled(run: RunSnapshot) -> bool:
+    """Whether a run stands still just now; one that is taken down for it is past that already."""
+    return bool(run.stalled) and run.state in ("starting", "running")
+
+
+def state_text(run: RunSnapshot) -> str:
+    """`● running`, `⚠ stalled`: the state of its process as a sign and a word."""
+    return "⚠ stalled" if is_stalled(run) else f"{STATE_SIGNS[run.state]} {run.state}"
+
+
+def held_text(run: RunSnapshot) -> str:
+    """`GPU memory still held by pid 812 (python) on GPU 0`; empty where none is, or nobody knows by whom."""
+    return f"GPU memory still held by {'; '.join(run.gpu_held_by)}" if run.gpu_held and run.gpu_held_by else ""
 
 
 def metric_title(name: str, *, long: bool = False) -> str:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from engine.campaign.parameters import flatten
 from engine.report.formatting import (
-    STATE_SIGNS,
     UNKNOWN,
     VERDICT_SIGNS,
     duration,
+    held_text,
     limit_text,
     metric_title,
     metric_value,
     money,
     parameter_value,
     short_parameter,
+    state_text,
 )
-from engine.snapshot import CampaignSnapshot, RunSnapshot, Snapshot
+from engine.snapshot import CampaignSnapshot, IdleCountdown, RunSnapshot, Snapshot
 
 SHOWN_METRICS = (
     "runaway_rate",
@@ -51,7 +54,7 @@ def comparison_rows(campaign: CampaignSnapshot) -> tuple[list[str], list[list[st
     runs = campaign.runs
     header = ["metric", "target", *(run.name + (" ●" if run.live else "") for run in runs)]
     rows = [
-        ["state", "", *(f"{STATE_SIGNS[run.state]} {run.state}" for run in runs)],
+        ["state", "", *(state_text(run) for run in runs)],
         ["verdict", "", *(f"{VERDICT_SIGNS[run.gate.verdict]} {run.gate.verdict}" for run in runs)],
         ["kept", "", *(f"{run.counts.kept} of {run.counts.target}" for run in runs)],
     ]
@@ -130,7 +133,9 @@ def status_text(snapshot: Snapshot) -> str:
             header = ["run", "state", "gate", "kept", "runaway", "token limit", "cost"]
             table = text_table(header, rows, left=(0, 1, 2))
             lines += ["  " + line for line in table.splitlines()]
-        lines += [f"  {run.name}: {run.reason}" for run in campaign.runs if run.reason and not run.live]
+        lines += [f"  {run.name}: {remark}" for run in campaign.runs for remark in _remarks(run)]
+        if campaign.idle:
+            lines.append(f"  idle: {idle_text(campaign.name, campaign.idle)}")
         if campaign.next:
             lines.append(f"  next: {campaign.next.kind} – {campaign.next.reason}")
             if campaign.next.command:
@@ -139,8 +144,43 @@ def status_text(snapshot: Snapshot) -> str:
     return "\n\n".join(blocks)
 
 
+def idle_text(campaign: str, idle: IdleCountdown, now: datetime | None = None) -> str:
+    """`nothing runs since 03:12; in 14:10 `runpodctl stop pod` is run; …`, clock times being local ones; at `now`."""
+    command = f"`{shlex.join(idle.command)}`"
+    match idle.state:
+        case "counting":
+            left = (datetime.fromisoformat(idle.due) - (now or datetime.now(UTC))).total_seconds()
+            since = datetime.fromisoformat(idle.since).astimezone().strftime("%H:%M")
+            keep = f"`pilothouse idle {campaign} --cancel` keeps the machine"
+            return f"nothing runs since {since}; in {duration(left)} {command} is run; {keep}"
+        case "cancelled":
+            return f"{command} is not run: {idle.author} cancelled it; the next countdown follows the next run"
+        case "running":
+            return f"{command} is being run: nothing ran for too long"
+        case "done":
+            return f"{command} was run: nothing ran for too long" + (f" ({idle.detail})" if idle.detail else "")
+        case "failed":
+            return f"{command} was run and failed: {idle.detail}; the machine goes on costing money"
+
+
+def no_idle_text(campaign: CampaignSnapshot) -> str:
+    """Why nothing counts down."""
+    if campaign.campaign is not None and campaign.campaign.budget.on_idle is None:
+        return f"no countdown: {campaign.name} has no budget.on_idle"
+    if campaign.live_run is not None:
+        return f"no countdown: {campaign.live_run.id} is {campaign.live_run.state}"
+    return "no countdown: nothing has run here yet, or the machine is in use"
+
+
+def _remarks(run: RunSnapshot) -> list[str]:
+    """Why a run is in its state, and what is wrong with it."""
+    sync = f"sync failed: {run.sync_error}" if run.sync_error else ""
+    reason = run.reason if not run.live or run.state == "queued" else ""
+    return [remark for remark in (run.stalled, reason, held_text(run), sync) if remark]
+
+
 def _status_row(run: RunSnapshot) -> list[str]:
-    state = f"{STATE_SIGNS[run.state]} {run.state}" + (f" ({run.phase})" if run.phase and run.live else "")
+    state = state_text(run) + (f" ({run.phase})" if run.phase and run.live and run.state != "queued" else "")
     return [
         run.name,
         state + (" GPU held" if run.gpu_held else ""),

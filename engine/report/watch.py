@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.report.formatting import duration, headline, metric_title, metric_value, money, signs
+from engine.report.formatting import (
+    duration,
+    headline,
+    held_text,
+    is_stalled,
+    metric_title,
+    metric_value,
+    money,
+    signs,
+)
 from engine.snapshot import CampaignSnapshot, RunSnapshot
 
+SAID_BY_ITSELF = "noticed that it stalled"
+"""What the watchdog does at every stall; the stall has a line of its own."""
 LIVE_METRICS = ("runaway_rate", "token_limit_rate", "instruction_acceptance", "pair_acceptance")
 
 
 class RunLines:
-    """Lines for one run: state, phase, progress at every tenth of the target, verdict changes, end."""
+    """Lines for one run: state, phase, progress at every tenth of the target, verdict changes, stalls, what somebody
+    did to it, copies off the machine that fail, end."""
 
     def __init__(self) -> None:
         self._last: RunSnapshot | None = None
@@ -28,8 +40,10 @@ class RunLines:
                 started += f", {run.counts.kept} kept before"
             yield started
             self._tenth = 0
+        yield from _actions(before, run)
         if before is None or (before.state, before.phase) != (run.state, run.phase):
-            yield f"{run.id}: {run.state}" + (f", {run.phase}" if run.phase and run.live else "")
+            yield f"{run.id}: {_state(run)}"
+        yield from _stall(before, run)
         for check in run.gate.checks:
             old = next((c for c in before.gate.checks if c.metric == check.metric), None) if before else None
             if check.verdict != (old.verdict if old else "undecided"):
@@ -45,6 +59,41 @@ class RunLines:
         for warning in run.warnings:
             if before is None or warning not in before.warnings:
                 yield f"{run.id}: warning: {warning}"
+        held = held_text(run)
+        if held and (before is None or not before.gpu_held_by):
+            yield f"{run.id}: {held}"
+        yield from _sync(before, run)
+
+
+def _state(run: RunSnapshot) -> str:
+    """`running, generating`; of a run that waits for its restart, which one and when."""
+    more = run.reason if run.state == "queued" else run.phase if run.live else ""
+    return f"{run.state}, {more}" if more else run.state
+
+
+def _actions(before: RunSnapshot | None, run: RunSnapshot) -> Iterator[str]:
+    """What was done since; what was done before one began to watch only while it waits to be taken."""
+    known = {(action.time, action.author, action.action) for action in before.actions} if before else set()
+    for action in run.actions:
+        news = action.pending if before is None else (action.time, action.author, action.action) not in known
+        if news and action.action != SAID_BY_ITSELF:
+            yield f"{run.id}: {action.author} {action.action}"
+
+
+def _stall(before: RunSnapshot | None, run: RunSnapshot) -> Iterator[str]:
+    before = before if before is not None and before.attempt == run.attempt else None
+    if run.stalled and not (before and before.stalled):
+        yield f"{run.id}: {run.stalled}"
+    elif before and is_stalled(before) and not run.stalled and run.state in ("starting", "running"):
+        yield f"{run.id}: goes on again after its stall"
+
+
+def _sync(before: RunSnapshot | None, run: RunSnapshot) -> Iterator[str]:
+    failed = before is not None and bool(before.sync_error)
+    if run.sync_error and not failed:
+        yield f"{run.id}: sync failed: {run.sync_error}"
+    elif failed and not run.sync_error:
+        yield f"{run.id}: sync works again"
 
 
 class CampaignLines:

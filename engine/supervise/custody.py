@@ -34,7 +34,7 @@ from engine.supervise.gpus import hung_probes
 from engine.supervise.guard import Guard
 from engine.supervise.identity import here, is_alive, own_identity, resident_bytes
 from engine.supervise.keeper_journal import KeeperJournal
-from engine.supervise.ladder import StopLadder
+from engine.supervise.ladder import STARTING_GRACE_S, StopLadder
 from engine.supervise.liveness import HEARTBEAT_S, KeeperRecord, read_keeper, write_keeper
 from engine.supervise.restarts import Plan, announce_restart, plan_restart
 
@@ -305,10 +305,13 @@ class Custody:
         self._ladder = StopLadder(
             self._processes(),
             now=time.monotonic(),
-            grace_s=self.charge.grace_s,
+            grace_s=min(self.charge.grace_s, STARTING_GRACE_S) if self._is_starting() else self.charge.grace_s,
             hurried=order.hurried,
             report=self._report,
         )
+
+    def _is_starting(self) -> bool:
+        return self._guard is not None and self._guard.starting
 
     def _hurry(self) -> None:
         if self._ladder is not None:

@@ -60,6 +60,11 @@ class Guard:
             return True
         return None if self._spec.generator.kind == "command" else False
 
+    @property
+    def starting(self) -> bool:
+        """Whether the generator says that it has not begun to generate: nothing is in flight that could be finished."""
+        return self._reader.read().phase in ("starting", "downloading", "loading", "compiling")
+
     def _mind_disk(self) -> StopOrder | None:
         if not self._journal.disk_is_full:
             return None

@@ -13,6 +13,7 @@ from engine.supervise.census import RunProcesses
 from engine.supervise.identity import signal_process
 
 GRACE_S = 20.0
+STARTING_GRACE_S = 3.0  # a model that loads has nothing to finish, and its program often cannot even hear SIGINT
 TERMINATE_S = 3.0
 TERMINATE_HURRIED_S = 1.0
 

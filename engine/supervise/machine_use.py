@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -15,13 +15,18 @@ from engine.journal.events import ProcessIdentity
 from engine.supervise.identity import here, is_alive
 from engine.supervise.liveness import FRESH_S, KeeperRecord, read_keeper, run_liveness
 
+Kept = tuple[RunFiles, KeeperRecord | None]
 Attempts = dict[str, tuple[int, int]]
 """Attempt and adoption that the last keeper of each run had, by run UUID."""
 
 
 def attempts_now(workspace: Workspace) -> Attempts:
     """Those of all runs that were kept on this host last."""
-    kept = (keeper for _, keeper in _kept_runs(workspace) if keeper is not None and is_here(keeper))
+    return _attempts(_kept_runs(workspace))
+
+
+def _attempts(runs: Iterable[Kept]) -> Attempts:
+    kept = (keeper for _, keeper in runs if keeper is not None and is_here(keeper))
     return {keeper.run_id: (keeper.attempt, keeper.adoption) for keeper in kept}
 
 
@@ -35,10 +40,11 @@ def is_here(keeper: KeeperRecord) -> bool:
     return keeper.keeper.host == here().host
 
 
-def in_use(workspace: Workspace, claims: Path) -> bool:
-    """Whether anything of ours uses this host: a run that is live or about to be, a keeper that still sees to what
-    comes after its run, or a GPU that a run of any workspace has claimed."""
-    return any(_run_in_use(files, keeper) for files, keeper in _kept_runs(workspace)) or gpu_claimed(claims)
+def machine_use(workspace: Workspace, claims: Path) -> tuple[Attempts, bool]:
+    """`attempts_now`, and whether anything of ours uses this host: a run that is live or about to be, a keeper that
+    still sees to what comes after its run, or a GPU that a run of any workspace has claimed."""
+    runs = list(_kept_runs(workspace))
+    return _attempts(runs), any(_run_in_use(files, keeper) for files, keeper in runs) or gpu_claimed(claims)
 
 
 def _run_in_use(files: RunFiles, keeper: KeeperRecord | None) -> bool:
@@ -51,6 +57,8 @@ def _run_in_use(files: RunFiles, keeper: KeeperRecord | None) -> bool:
         return False
     if is_alive(keeper.keeper) is True:
         return True
+    if keeper.ended is not None:
+        return False
     life = run_liveness(files)
     return life.live and not life.out_of_sight
 
@@ -91,7 +99,7 @@ def _is_recent(path: Path) -> bool:
         return False
 
 
-def _kept_runs(workspace: Workspace) -> Iterator[tuple[RunFiles, KeeperRecord | None]]:
+def _kept_runs(workspace: Workspace) -> Iterator[Kept]:
     """Every run of the workspace, whatever its campaign, with its last keeper, if it had one."""
     for campaign in workspace.campaigns_with_runs():
         for files in workspace.runs_of(campaign):

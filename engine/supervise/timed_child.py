@@ -20,6 +20,7 @@ from engine.supervise.log_limit import BLOCK_BYTES, punch_hole
 TERMINATE_S = 5.0  # from SIGTERM to SIGKILL
 LEFTOVER_S = 10.0  # how long what it left running in its session may outlast it
 HOPELESS_S = 10.0  # after SIGKILL: what still lives hangs in the kernel
+STEADY_LOOKS = 5
 OUTPUT_BYTES = 1 << 20  # of its output no more is kept
 WORDS_BYTES = 4096
 WORDS_LINES = 3
@@ -116,7 +117,7 @@ class TimedChild:
             return None
         with contextlib.suppress(ChildProcessError):
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # its number is still its own
-            self._kill(self._members())
+            self._kill()
         outcome = Outcome(False, _joined("given up at its keeper's end", self._words()), self._seconds(now))
         self._let_go(signal.SIGKILL)
         return self._tell(outcome)
@@ -137,13 +138,23 @@ class TimedChild:
             for identity in members:
                 signal_process(identity, signal.SIGTERM)
         elif now >= self._pressed + TERMINATE_S:
-            self._kill(members)
+            self._kill()
 
-    def _kill(self, members: list[ProcessIdentity]) -> None:
+    def _kill(self) -> None:
+        """SIGKILL to all; stopped first until no look finds more, so that none starts another that gets away."""
+        members: list[ProcessIdentity] = []
+        for _ in range(STEADY_LOOKS):
+            before, members = members, self._members()
+            self._signal(members, signal.SIGSTOP)
+            if members == before:
+                break
+        self._signal(members, signal.SIGKILL)
+
+    def _signal(self, members: list[ProcessIdentity], number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+            os.killpg(self.pid, number)
         for identity in members:
-            signal_process(identity, signal.SIGKILL)
+            signal_process(identity, number)
 
     def _judge(self, code: int, now: float) -> Outcome:
         late = self._pressed is not None and (self._ended is None or self._ended >= self._pressed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from engine.campaign.models import Parameters
 from engine.qc.verdicts import CheckVerdict, GateVerdict, Needs, Verdict
 from engine.report.formatting import duration, headline, limit_text, metric_value, money, parameter_value
 from engine.report.tables import comparison_rows, differing_parameters, markdown_table, status_text, text_table
-from engine.report.watch import CampaignLines
-from engine.snapshot import CampaignSnapshot, Counts, RunSnapshot, RunState, Snapshot
+from engine.report.watch import CampaignLines, RunLines
+from engine.snapshot import CampaignSnapshot, Counts, LoggedAction, RunSnapshot, RunState, Snapshot
 
 
 def check(verdict: Verdict, value: float | None) -> CheckVerdict:
@@ -133,6 +134,104 @@ def test_watch_says_each_thing_once() -> None:
     ended = list(lines.update(campaign(run("pilot", "succeeded", "fail"))))
     assert any("gate FAIL" in line for line in ended)
     assert list(lines.update(campaign(run("pilot", "succeeded", "fail")))) == []
+
+
+STALL = "stalled while generating: nothing finished for 10 min; log silent for 9 min"
+LAUNCHED = LoggedAction("2027-01-15T08:00:00Z", "kim@pod", "launched it")
+ASKED = LoggedAction("2027-01-15T08:12:30Z", "ann@pod", "asked to stop it", pending=True)
+RUNNING = run("pilot", "running", "undecided", kept=25)
+
+
+def watched(*pictures: RunSnapshot) -> list[list[str]]:
+    """The lines that each of the pictures adds; of each there is a second look, which adds nothing."""
+    lines = RunLines()
+    said = []
+    for picture in pictures:
+        said.append(list(lines.update(picture)))
+        assert list(lines.update(picture)) == []
+    return said
+
+
+def test_a_stall_and_its_end_are_said_once() -> None:
+    longer = replace(RUNNING, stalled=f"{STALL}; GPU at 0 %")
+    _, stalled, still, over = watched(RUNNING, replace(RUNNING, stalled=STALL), longer, RUNNING)
+    assert stalled == [f"c/pilot: {STALL}"]
+    assert still == []
+    assert over == ["c/pilot: goes on again after its stall"]
+
+
+def test_a_stall_that_is_answered_by_a_restart_is_no_recovery() -> None:
+    """The attempt is taken down, its restart awaited, and the next one begins: none of that is going on again."""
+    noticed = LoggedAction("2027-01-15T08:10:00Z", "watchdog", "takes it down to restart it")
+    down = replace(RUNNING, state="stopping", stalled=STALL, actions=(noticed,))
+    waits = replace(RUNNING, state="queued", reason=f"{STALL}; restart 1 of 2 at 08:13:40 UTC", actions=(noticed,))
+    again = replace(RUNNING, attempt=2, actions=(noticed,))
+    _, falls, waiting, begun = watched(RUNNING, down, waits, again)
+    assert falls == [
+        "c/pilot: watchdog takes it down to restart it",
+        "c/pilot: stopping, generating",
+        f"c/pilot: {STALL}",
+    ]
+    assert waiting == [f"c/pilot: queued, {STALL}; restart 1 of 2 at 08:13:40 UTC"]
+    assert begun[0].startswith("c/pilot: attempt 2")
+    assert not any("again" in line for line in begun)
+    _, late = watched(replace(RUNNING, stalled=STALL), again)
+    assert not any("again" in line for line in late)
+
+
+def test_who_acts_on_a_run_is_said_once_whether_it_is_taken_yet_or_not() -> None:
+    seen = replace(RUNNING, actions=(LAUNCHED,))
+    asked = replace(RUNNING, actions=(LAUNCHED, ASKED))
+    taken = replace(RUNNING, state="stopping", actions=(LAUNCHED, replace(ASKED, pending=False)))
+    first, second, third = watched(seen, asked, taken)
+    assert not any("launched" in line for line in first), "what was done before one looked is history"
+    assert second == ["c/pilot: ann@pod asked to stop it"]
+    assert third == ["c/pilot: stopping, generating"]
+    (waiting,) = watched(asked)
+    assert "c/pilot: ann@pod asked to stop it" in waiting
+    assert not any("launched" in line for line in waiting)
+
+
+def test_a_stall_that_the_watchdog_only_notices_has_one_line() -> None:
+    noticed = LoggedAction("2027-01-15T08:10:00Z", "watchdog", "noticed that it stalled")
+    _, stalled = watched(RUNNING, replace(RUNNING, stalled=STALL, actions=(noticed,)))
+    assert stalled == [f"c/pilot: {STALL}"]
+
+
+def test_a_copy_that_fails_and_works_again_is_said_once() -> None:
+    _, failed, otherwise, works = watched(
+        RUNNING,
+        replace(RUNNING, sync_error="rclone: no route to host"),
+        replace(RUNNING, sync_error="rclone: permission denied"),
+        replace(RUNNING, synced="2027-01-15T08:12:30Z"),
+    )
+    assert failed == ["c/pilot: sync failed: rclone: no route to host"]
+    assert otherwise == []
+    assert works == ["c/pilot: sync works again"]
+
+
+def test_who_holds_the_memory_of_a_stopped_run_is_said() -> None:
+    held = replace(RUNNING, state="stopped", gpu_held=True, gpu_held_by=("pid 4711 (python) on GPU 0",))
+    _, ended = watched(RUNNING, held)
+    assert "c/pilot: GPU memory still held by pid 4711 (python) on GPU 0" in ended
+    text = status_text(Snapshot(".", "h", (campaign(held),)))
+    assert "■ stopped GPU held" in text
+    assert "  pilot: GPU memory still held by pid 4711 (python) on GPU 0" in text
+
+
+def test_status_and_comparison_show_a_stall_and_a_restart_that_is_awaited() -> None:
+    stalled = replace(RUNNING, stalled=STALL, sync_error="no route")
+    text = status_text(Snapshot(".", "h", (campaign(stalled),)))
+    assert "⚠ stalled (generating)" in text
+    assert f"  pilot: {STALL}" in text
+    assert "  pilot: sync failed: no route" in text
+    _, rows = comparison_rows(campaign(stalled))
+    assert rows[0] == ["state", "", "⚠ stalled"]
+    waits = replace(RUNNING, state="queued", reason="stalled; restart 1 of 2 at 08:13:40 UTC")
+    text = status_text(Snapshot(".", "h", (campaign(waits),)))
+    assert "○ queued " in text
+    assert "  pilot: stalled; restart 1 of 2 at 08:13:40 UTC" in text
+    assert "stalled" not in status_text(Snapshot(".", "h", (campaign(RUNNING),)))
 
 
 def test_what_is_said_is_sanitised(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from engine.files import RunFiles, make_private_folder
 from engine.journal.events import Event, Notified, Synced
 from engine.supervise import errands as errands_module
 from engine.supervise import timed_child
-from engine.supervise.census import MARKS, RUN_MARK, RunProcesses
+from engine.supervise.census import MARKS, RUN_MARK, RunProcesses, marked_processes
 from engine.supervise.errands import Errands, message_for
 from engine.supervise.identity import identity_of, is_alive, read_stat
 from tests.waiting import wait_until
@@ -356,6 +356,21 @@ def test_giving_up_ends_and_tells_all_that_is_under_way(desk: Make) -> None:
     assert here.errands.helpers() == set()
     here.errands.kill_all()
     assert len(here.events) == 3
+
+
+def test_giving_up_lets_none_get_away_that_is_just_started(desk: Make) -> None:
+    source = """
+        import subprocess, time
+        for number in range(300):
+            subprocess.Popen(["sleep", "300"], start_new_session=True)
+            open("started", "w").write(str(number))
+        time.sleep(300)
+    """
+    here = desk(python(source))
+    here.begin()
+    here.until(lambda: here.pid_in("started") > 3)
+    here.errands.kill_all()
+    wait_until(lambda: not marked_processes(f"sync of {here.spec.run_id}"), what="the end of all")
 
 
 def test_the_last_copy_of_another_attempt_is_waited_for_and_ended_once_its_keeper_is_dead(

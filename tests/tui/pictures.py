@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from engine.budget.money import Budget
 from engine.campaign.models import SEED_CHECKS, Campaign, Parameters
@@ -14,7 +14,7 @@ from engine.campaign.parameters import assign
 from engine.errors import PilothouseError
 from engine.policy.actions import NextAction
 from engine.qc.verdicts import CheckVerdict, GateVerdict, Needs, Verdict
-from engine.snapshot import CampaignSnapshot, Counts, RunSnapshot, Snapshot
+from engine.snapshot import CampaignSnapshot, Counts, IdleCountdown, LoggedAction, RunSnapshot, Snapshot
 
 NOW = 1_800_000_761.0  # 12:41 after the iteration of `seed_story` started
 STARTED = "2027-01-15T08:00:00Z"
@@ -137,6 +137,20 @@ def live_run(name: str = "iteration-1", **changes: Any) -> RunSnapshot:
     return run(name, **{**values, **changes})
 
 
+STALL = (
+    "stalled while generating: nothing finished for 10 min; log silent for 9 min; GPU at 0 %; last item at 08:02:41 UTC"
+)
+LAUNCHED = LoggedAction("2027-01-15T08:00:00Z", "kim@pod-7", "launched it")
+NOTICED = LoggedAction("2027-01-15T08:11:00Z", "watchdog", "noticed that it stalled")
+ASKED = LoggedAction("2027-01-15T08:12:30Z", "ann@pod-9", "asked to stop it", pending=True)
+
+
+def idle(state: Literal["counting", "cancelled", "running", "done", "failed"], **changes: Any) -> IdleCountdown:
+    """At `NOW` the machine has been idle for 5:50 and is stopped in 14:10."""
+    command = ("runpodctl", "stop", "pod", "x7k2q9")
+    return replace(IdleCountdown(state, "2027-01-15T08:06:51Z", "2027-01-15T08:26:51Z", command), **changes)
+
+
 ITERATE = NextAction(
     "iterate",
     "token limit cannot pass by 300 and runaway is better than in the pilot: iteration-2 is the next to try",
@@ -194,6 +208,8 @@ class FakeService:
         self.poll_error: Exception | None = None
         self.stop_may_end = threading.Event()
         self.stop_may_end.set()
+        self.cancel_may_end = threading.Event()
+        self.cancel_may_end.set()
 
     def poll(self) -> Snapshot:
         if self.poll_error is not None:
@@ -226,6 +242,11 @@ class FakeService:
         if current is None or current.next is None:
             raise PilothouseError("nothing to do")
         return current.next
+
+    def cancel_idle(self, campaign: str) -> IdleCountdown:
+        self._note("cancel_idle", campaign)
+        assert self.cancel_may_end.wait(20)
+        return idle("cancelled", author="kim@pod-7")
 
     def forecast_restart(self, run_id: str) -> float | None:
         return 1.25

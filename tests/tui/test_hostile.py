@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from engine.errors import RefusedError
+from engine.snapshot import IdleCountdown, LoggedAction
 from tests.tui import pictures
 from tests.tui.driving import Screen, opened
 from tui.screens.dialog import NoticeScreen
@@ -44,8 +45,17 @@ def poisoned(value: Any, text: str, key: str = "") -> Any:
 
 def poisoned_story(text: str) -> Any:
     """Pilot and iteration with `text` everywhere; runs keep different names."""
-    warned = pictures.live_run(warnings=("warned",), author="kim")
-    whole = pictures.snapshot(pictures.campaign(pictures.run(), warned, next=pictures.ITERATE, warnings=("w",)))
+    warned = pictures.live_run(
+        warnings=("warned",),
+        author="kim",
+        stalled="stalled",
+        synced="when",
+        sync_error="no route",
+        actions=(LoggedAction("when", "kim", "asked to stop it", pending=True),),
+    )
+    held = pictures.run(gpu_held=True, gpu_held_by=("pid 1 (x)",))
+    idle = IdleCountdown("counting", "since", "due", ("stop", "pod"), "kim", "detail")
+    whole = pictures.snapshot(pictures.campaign(held, warned, next=pictures.ITERATE, warnings=("w",), idle=idle))
     story = poisoned(whole, text)
     campaign = story.campaigns[0]
     model = pictures.CAMPAIGN.model_copy(
@@ -80,7 +90,8 @@ async def test_hostile_text_in_every_field_is_only_text(text: str, tmp_path: Pat
     async with opened(service, (120, 40)) as screen:
         await screen.until(lambda: "raw" in screen.text)
         assert_only_text(screen)
-        for keys in (("left",), ("enter",), ("escape",), ("right", "s"), ("escape",), ("c",), ("escape",), ("l",)):
+        pages = (("h",), ("escape",), ("c",), ("escape",), ("l",))
+        for keys in (("left",), ("enter",), ("escape",), ("right", "s"), ("escape",), *pages):
             await screen.press(*keys)
             assert_only_text(screen)
         await screen.press("G", "g", "right", "escape", "ctrl+p")

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from tests.logs.sparse import append, huge, punch
 from tests.tui import pictures
 from tests.tui.driving import Screen, opened
 from tui.screens.log import LogScreen
@@ -152,3 +153,36 @@ async def test_dates_stand_in_the_title_and_long_stamped_lines_can_be_read_to_th
         await screen.until(lambda: "2026-11-23" in screen.painted.splitlines()[0])
         await screen.press("right", "right")
         assert "finish" in screen.painted
+
+
+async def test_a_trimmed_log_begins_where_it_still_is_and_says_that_it_is_trimmed(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    huge(log, b"st of a line\n" + b"".join(b"line %d\n" % number for number in range(1000)))
+    async with reading(log) as (screen, view):
+        assert view.text.endswith("line 999")
+        await screen.until(lambda: "run.log · its newest 8.9 kB" in screen.painted.splitlines()[0])
+        await screen.press("g")
+        assert view.text.startswith(" line 0\n")
+        assert view.position < 0.1, "a share of what there is, not of 50 GB"
+        await screen.press("up", "pageup")
+        assert view.text.startswith(" line 0\n")
+        await screen.press("pagedown")
+        assert view.text.startswith(" line 21\n")
+
+
+async def test_a_log_trimmed_behind_the_reader_goes_on_at_its_new_beginning(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    write(log, 0, 10_000)
+    async with reading(log) as (screen, view):
+        await screen.press("g")
+        before = view.text
+        begin = punch(log, 50_000)
+        append(log, b"one more\n")
+        await screen.until(lambda: "1 new line" in screen.painted)
+        assert view.text == before, "what one reads stands still"
+        await screen.press("down", "up")
+        left = log.read_bytes()[begin:].decode().splitlines()[1]
+        assert view.text.startswith(f" {left}\n")
+        assert view.position < 0.1
+        await screen.press("up", "pageup")
+        assert view.text.startswith(f" {left}\n")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.logs.sparse import HUGE, huge, punch
 from tui.logfile import MAX_LINE, LogFile
 
 
@@ -57,14 +59,38 @@ def test_a_file_without_line_breaks_does_not_stall(tmp_path: Path) -> None:
     assert file.following(0, 2)[0].text.startswith("xxx")
 
 
-def test_a_huge_sparse_log_opens_at_its_end(tmp_path: Path) -> None:
-    """10 GB on paper: only what is shown is read."""
+def test_fifty_gigabytes_that_are_mostly_a_hole_open_at_once(tmp_path: Path) -> None:
+    """Only what is there is read, and the line that lost its beginning is not shown."""
     path = tmp_path / "run.log"
-    with path.open("wb") as stream:
-        stream.truncate(10_000_000_000)
-        stream.seek(0, os.SEEK_END)
-        stream.write(b"\nthe last line\n")
-    assert LogFile(path).last(1)[0].text == "the last line"
+    huge(path, b"st of a line\nfirst\nsecond\nlast\n")
+    file = LogFile(path)
+    first = HUGE + len(b"st of a line\n")
+    tracemalloc.start()
+    began = time.perf_counter()
+    assert [line.text for line in file.last(1000)] == ["first", "second", "last"]
+    assert [line.text for line in file.following(0, 1000)] == ["first", "second", "last"]
+    assert [line.text for line in file.following(HUGE // 2, 2)] == ["first", "second"]
+    assert file.start() == file.following(0, 1)[0].start == first
+    assert file.preceding(first, 5) == file.preceding(HUGE // 2, 5) == []
+    assert [line.text for line in file.preceding(first + len(b"first\n"), 5)] == ["first"]
+    assert time.perf_counter() - began < 0.5
+    assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("given_back", [4096, 200_000])
+def test_a_trimmed_log_is_walked_from_its_end_to_its_first_whole_line_and_back(tmp_path: Path, given_back: int) -> None:
+    content = b"".join(b"line %05d of a chatty program\n" % number for number in range(10_000))
+    file = written(tmp_path, content)
+    begin = punch(file.path, given_back)
+    expected = content[begin:].decode().splitlines()[1:]
+    offset, backwards = len(content), []
+    while found := file.preceding(offset, 700):
+        backwards = [line.text for line in found] + backwards
+        offset = found[0].start
+    assert backwards == expected
+    assert [line.text for line in file.following(0, 100_000)] == expected
+    assert offset == file.start()
 
 
 def test_a_missing_file_is_empty(tmp_path: Path) -> None:

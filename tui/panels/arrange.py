@@ -13,7 +13,8 @@ from tui.panels.footer import footer_lines
 from tui.panels.header import header_lines
 from tui.panels.log_tail import log_lines
 from tui.panels.next_action import next_lines
-from tui.panels.stages import stage_lines
+from tui.panels.remarks import action_line, warning_lines
+from tui.panels.stages import idle_lines, stage_lines
 from tui.view import View
 
 PARTS = ("header", "stages", "table", "facts", "next", "log", "footer")
@@ -38,9 +39,12 @@ class Drawn:
 
 @dataclass(slots=True)
 class _Rows:
-    """Lines given to each part, titles not counted; 0 leaves the title out too. `broken` counts its title."""
+    """Lines given to each part, titles not counted; 0 leaves the title out too. `broken` counts its title. `warnings`
+    and `actions` stand under the facts and have none."""
 
     facts: int = 2
+    warnings: int = 0
+    actions: int = 0
     next: int = 1
     parameters: int = 0
     log: int = 0
@@ -63,11 +67,13 @@ def draw(view: View, log: tuple[str, ...] | None, width: int, height: int) -> Dr
     air = BLANK if rows.airy else ()
     table = table_lines(view, width, parameter_rows=rows.parameters, further_metrics=rows.further)
     coming = next_lines(view, width, rows.next) if rows.next else ()
+    warnings = warning_lines(view, width, rows.warnings)
+    acted = action_line(view, width) if rows.actions else None
     return Drawn(
         header,
-        within(*broken_lines(view, width, rows.broken), *stage_lines(view, width), *air),
+        within(*broken_lines(view, width, rows.broken), *stage_lines(view, width), *idle_lines(view, width), *air),
         within(*table),
-        within(*air, *fact_lines(view, width, rows.facts)),
+        within(*air, *fact_lines(view, width, rows.facts), *warnings, *((acted,) if acted else ())),
         within(*air, *coming) if coming else (),
         within(*air, *log_lines(view, log, width, rows.log)) if rows.log else (),
         footer,
@@ -86,7 +92,9 @@ def _allot(view: View, width: int, height: int) -> _Rows:
     if broken:  # without its file a campaign has no next action, and the place goes to what is wrong
         rows.broken, rows.next = LEAST_ROWS, 0
     differing = len(differing_parameters(columns(view, width).runs, view.selected))
-    spare = height - 3 - (2 + len(check_names(view))) - (1 + rows.facts) - (rows.broken or 1 + rows.next)
+    idle, warned = len(idle_lines(view, width)), len(warning_lines(view, width))
+    acted = int(action_line(view, width) is not None)
+    spare = height - 3 - idle - (2 + len(check_names(view))) - (1 + rows.facts) - (rows.broken or 1 + rows.next)
 
     def grant(wanted: int) -> int:
         nonlocal spare
@@ -94,15 +102,23 @@ def _allot(view: View, width: int, height: int) -> _Rows:
         spare -= given
         return given
 
+    if (warned and spare <= 0) or spare < 0:  # as low as it gets the figures give up a line for what must be said
+        rows.facts -= 1
+        spare += 1
+    rows.warnings = grant(min(warned, 2))
     rows.broken += grant(broken - rows.broken)
     long_path = width >= LEAST_FOR_THREE and view.selected is not None and pairs_file(view.selected) is not None
+    if view.selected is not None and any(action.pending for action in view.selected.actions):
+        rows.actions = grant(acted)
     rows.facts += grant(2 if long_path else 1)
     wanted = 0 if broken else len(next_lines(view, width, MOST_NEXT)) - 1
     rows.next += grant(min(1, wanted - 1))
     if spare >= 2:
         rows.log = grant(2) - 1
-    rows.parameters = grant(min(2, differing))
+    rows.actions += grant(acted - rows.actions)
     rows.next += grant(min(1, wanted - rows.next))
+    rows.parameters = grant(min(2, differing))
+    rows.warnings += grant(warned - rows.warnings)
     if rows.log:
         rows.log += grant(2)
     if spare >= 4:

@@ -132,13 +132,19 @@ def _head(view: View, shape: Columns) -> Line:
             Cell(fit("", 1), tint=True),
             Cell(" " * max(0, RUN_WIDTH - 3 - len(name)), tint=True),
             Cell(name, "strong" if selected else "text", min(len(name), RUN_WIDTH - 3), tint=True, underline=selected),
-            Cell(" ●" if run.live else "  ", "accent", tint=True),
+            _going(run),
         ]
     if shape.evidence:
         whose = formatting.run_label(view.selected.name, 10) if view.selected and len(view.runs) > 1 else ""
         title = f"evidence · {whose}" if whose else "evidence"
         cells.append(Cell(f"  {title}", "dim", shape.evidence, tint=True))
     return tuple(cells)
+
+
+def _going(run: RunSnapshot) -> Cell:
+    if formatting.is_stalled(run):
+        return Cell(" ⚠", "warn", tint=True)
+    return Cell(" ●" if run.live else "  ", "accent", tint=True)
 
 
 def _row(label: str, target: tuple[str, str], groups: list[list[Cell]], evidence: Cell, shape: Columns) -> Line:

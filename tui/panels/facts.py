@@ -10,7 +10,7 @@ from engine.snapshot import RunSnapshot
 from tui import formatting
 from tui.cells import Cell, Line, Role, clean, cut, fit, gap, rule, spread, width_of, wrap
 from tui.panels.states import VERDICTS, process_look
-from tui.view import View
+from tui.view import View, awaits_restart
 
 GAP = 2
 BAR_ROWS = 4
@@ -110,7 +110,7 @@ def budget_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
 
 
 def run_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
-    """How far the selected run is, how fast, at what cost, and what there is to say about it."""
+    """How far the selected run is, how fast, at what cost, and why it is in this state."""
     run = view.selected
     if run is None:
         return (rule([Cell("Run", "strong")], width), (Cell(" none yet", "dim"),))
@@ -125,7 +125,9 @@ def run_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
         kept.append(Cell(" kept", "dim"))
     left = formatting.remaining(run)
     seconds = formatting.elapsed(run, view.now)
-    if run.live:
+    if awaits_restart(run):
+        time = [Cell(" awaits restart", "dim")]
+    elif run.live:
         time = [Cell(f" {formatting.duration(left)}"), Cell(" left", "dim")] if left is not None else []
         time = time or [Cell(" no rate yet", "dim")]
     else:
@@ -141,11 +143,8 @@ def run_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
 
 
 def _remarks(run: RunSnapshot, width: int, rows: int) -> list[Line]:
-    """Warnings first, then the reason of its state, then what the process is doing."""
+    """The reason of its state, or where its pairs are, then what the process is doing."""
     remarks: list[Line] = []
-    orphaned = ("its keeper is gone: restart or stop takes over",) if run.live and run.keeper_alive is False else ()
-    for warning in (*orphaned, *run.warnings):
-        remarks += [(Cell(f" {row}", "warn"),) for row in wrap(f"⚠ {warning}", width - 1, 2)]
     pairs = pairs_file(run)
     if pairs is not None:
         remarks += [(Cell(f" {row}"),) for row in wrap_path(pairs, width - 1, max(1, rows - len(remarks)))]
@@ -154,10 +153,10 @@ def _remarks(run: RunSnapshot, width: int, rows: int) -> list[Line]:
     doing = [
         part
         for part in (
-            run.phase if run.live else None,
+            run.phase if run.live and not awaits_restart(run) else None,
             f"attempt {run.attempt}" if run.attempt > 1 or not run.live else None,
             f"pid {run.pid}" if run.live and run.pid else None,
-            run.reason if run.live and run.reason else None,
+            run.reason if run.live and not awaits_restart(run) else None,
         )
         if part
     ]

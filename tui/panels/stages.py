@@ -1,10 +1,13 @@
-"""Second line: the stages of the campaign, done, running and pending, in the order they happened."""
+"""Second line: the stages of the campaign, done, running and pending, in the order they happened. Under it, while
+nothing runs, the countdown to the command that is run on an idle machine."""
 
 from __future__ import annotations
 
+import shlex
+
 from engine.snapshot import RunSnapshot
 from tui import formatting
-from tui.cells import Cell, Line, cut, width_of
+from tui.cells import Cell, Line, cut, spread, width_of
 from tui.panels.states import stage_look
 from tui.view import View
 
@@ -13,6 +16,9 @@ def stage_lines(view: View, width: int) -> tuple[Line, ...]:
     if view.current is None:
         return ((),)
     runs = view.runs
+    line = _stages(view, len(runs), 0, in_full=True)
+    if width_of(line) <= width:
+        return (line,)
     for detailed in range(len(runs), 0, -1):
         line = _stages(view, detailed, 0)
         if width_of(line) <= width:
@@ -24,7 +30,30 @@ def stage_lines(view: View, width: int) -> tuple[Line, ...]:
     return (cut(_stages(view, 1, max(0, len(runs) - 2)), width),)
 
 
-def _stages(view: View, detailed: int, left_out: int) -> Line:
+def idle_lines(view: View, width: int) -> tuple[Line, ...]:
+    """How long the machine has been idle and what happens when, with the key that calls it off; then what came of it.
+    Nothing where nothing has counted down."""
+    idle = view.idle
+    if idle is None:
+        return ()
+    command = shlex.join(idle.command)
+    if idle.state != "counting":
+        said, warned = {
+            "cancelled": (f"{idle.author} keeps the machine: the idle countdown is cancelled", False),
+            "running": (f"idle: {command} is being run", True),
+            "done": (f"idle: {command} was run", False),
+            "failed": (f"idle: {command} failed: {idle.detail}", True),
+        }[idle.state]
+        return (cut([Cell(" ⚠ " if warned else " ○ ", "warn" if warned else "dim"), Cell(said, "dim")], width),)
+    since, due = formatting.unix_time(idle.since), formatting.unix_time(idle.due)
+    idled = f" {formatting.duration(view.now - since)}" if since is not None else ""
+    left = f"in {formatting.duration(due - view.now)} runs" if due is not None else "about to run"
+    countdown = [Cell(f" ⚠ idle{idled} · {left}: ", "warn"), Cell(command, "strong")]
+    keep = [Cell("i", "key", action="cancel_idle"), Cell(" keeps the machine ", action="cancel_idle")]
+    return (spread(countdown, keep, width),)
+
+
+def _stages(view: View, detailed: int, left_out: int, *, in_full: bool = False) -> Line:
     """The last `detailed` runs with words, the others with their sign only; `left_out` of those after the first
     give way to an ellipsis."""
     runs = view.runs
@@ -34,7 +63,7 @@ def _stages(view: View, detailed: int, left_out: int) -> Line:
             if number == 1:
                 groups.append([Cell("…", "dim")])
             continue
-        groups.append(_stage(view, run, in_words=number >= len(runs) - detailed))
+        groups.append(_stage(view, run, in_words=number >= len(runs) - detailed, in_full=in_full))
     groups.extend(_pending(view))
     cells: list[Cell] = [Cell(" ")]
     for number, group in enumerate(groups):
@@ -44,8 +73,8 @@ def _stages(view: View, detailed: int, left_out: int) -> Line:
     return tuple(cells)
 
 
-def _stage(view: View, run: RunSnapshot, *, in_words: bool) -> list[Cell]:
-    sign, word, role = stage_look(run)
+def _stage(view: View, run: RunSnapshot, *, in_words: bool, in_full: bool) -> list[Cell]:
+    sign, word, role = stage_look(run, in_full=in_full)
     selected = view.selected is not None and view.selected.name == run.name
     cells = [Cell(run.name, "strong" if selected else "text", underline=selected and len(view.runs) > 1)]
     cells.append(Cell(f" {sign} {word}" if in_words else f" {sign}", role))

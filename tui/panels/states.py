@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from engine.qc.verdicts import Verdict
 from engine.snapshot import RunSnapshot
 from tui.cells import Role
+from tui.formatting import is_stalled
 
 VERDICTS: dict[Verdict, tuple[str, str, Role]] = {
     "pass": ("✓", "pass", "good"),
@@ -24,20 +27,32 @@ PROCESS: dict[str, tuple[str, str, Role]] = {
 }
 
 
-def process_look(run: RunSnapshot) -> tuple[str, str, Role]:
-    """Sign, word and role of the process's state, with what qualifies it."""
+_HOLDER = re.compile(r"pid \d+(?: \([^)]*\))?")
+STALLED: tuple[str, str, Role] = ("⚠", "stalled", "warn")
+
+
+def process_look(run: RunSnapshot, *, in_full: bool = False) -> tuple[str, str, Role]:
+    """Sign, word and role of the process's state, with what qualifies it; `in_full` says who holds its GPU."""
     sign, word, role = PROCESS.get(run.state, ("?", run.state, "warn"))
-    if run.imported:
+    if is_stalled(run):
+        sign, word, role = STALLED
+    elif run.imported:
         word = "imported"
     elif run.state == "failed" and run.exit_code is not None:
         word = f"failed, exit {run.exit_code}"
     if run.gpu_held:
-        word, role = f"{word}, GPU still held", "bad"
+        word, role = f"{word}, {_held(run) if in_full else 'GPU still held'}", "bad"
     return sign, word, role
 
 
-def stage_look(run: RunSnapshot) -> tuple[str, str, Role]:
+def _held(run: RunSnapshot) -> str:
+    """`GPU memory still held by pid 812 (python)`: without where and how much, which the facts tell."""
+    holders = [found[0] for holder in run.gpu_held_by if (found := _HOLDER.match(holder))]
+    return f"GPU memory still held by {', '.join(holders)}" if holders else "GPU still held"
+
+
+def stage_look(run: RunSnapshot, *, in_full: bool = False) -> tuple[str, str, Role]:
     """What the stage line says of a run: the gate's verdict once the process has done its part, else its state."""
     if run.state == "succeeded" and not run.gpu_held:
         return VERDICTS[run.gate.verdict]
-    return process_look(run)
+    return process_look(run, in_full=in_full)

@@ -4,61 +4,27 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
 
 from engine.campaign.parameters import difference
 from tui import formatting
-from tui.cells import Cell, Line, rule, spread, wrap
+from tui.cells import Cell, Line, rule, wrap
 from tui.panels.comparison import table_lines
 from tui.panels.states import VERDICTS
-from tui.screens.base import ActionScreen
+from tui.screens.page import PageScreen
 from tui.view import View
-from tui.widgets.cell_lines import CellLines
 
 EVERY_ROW = 10_000
 
 
-class CompareScreen(ActionScreen):
-    HELP = "compare"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,c,q", "close", show=False),
-        Binding("left", "perform('previous_run')", show=False),
-        Binding("right", "perform('next_run')", show=False),
-        Binding("question_mark", "perform('help')", show=False),
-    ]
+class CompareScreen(PageScreen):
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("c", "close", show=False)]
 
-    def compose(self) -> ComposeResult:
-        yield CellLines(id="header")
-        with VerticalScroll():
-            yield CellLines(id="body")
-        yield CellLines(id="footer")
+    def heading(self, view: View) -> str:
+        return f"{view.current.name if view.current else ''} · comparison"
 
-    def on_mount(self) -> None:
-        self.query_one(VerticalScroll).focus()
-        self.show_view(self.pilothouse.view)
-
-    def on_resize(self) -> None:
-        self.show_view(self.pilothouse.view)
-
-    def show_view(self, view: View, /) -> None:
-        width = self.app.size.width
-        name = view.current.name if view.current else ""
-        self.query_one("#header", CellLines).show((spread([Cell(f" {name} · comparison", "title")], [], width),))
-        self.query_one("#body", CellLines).show(comparison_lines(view, width - 2))
-        keys = [("esc q", "back"), ("← →", "select a run"), ("↑ ↓", "scroll"), ("?", "help")]
-        cells = [cell for key, text in keys for cell in (Cell(f" {key}", "key"), Cell(f" {text} ", "dim"))]
-        self.query_one("#footer", CellLines).show((tuple(cells),))
-
-    def do_previous_run(self) -> None:
-        self.pilothouse.select_neighbour(-1)
-
-    def do_next_run(self) -> None:
-        self.pilothouse.select_neighbour(1)
-
-    def action_close(self) -> None:
-        self.dismiss()
+    def body_lines(self, view: View, width: int) -> tuple[Line, ...]:
+        return comparison_lines(view, width)
 
 
 def comparison_lines(view: View, width: int) -> tuple[Line, ...]:

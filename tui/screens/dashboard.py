@@ -83,6 +83,14 @@ class DashboardScreen(ActionScreen):
 
         self.app.push_screen(CompareScreen())
 
+    def do_history(self) -> None:
+        from tui.screens.history import HistoryScreen
+
+        self.app.push_screen(HistoryScreen())
+
+    def do_cancel_idle(self) -> None:
+        self.pilothouse.operations.keep_machine()
+
     def do_previous_run(self) -> None:
         self.pilothouse.select_neighbour(-1)
 

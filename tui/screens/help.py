@@ -9,19 +9,20 @@ from tui.screens.dialog import NoticeScreen
 SECTIONS: tuple[tuple[str, str], ...] = (
     ("dashboard", "Dashboard"),
     ("log", "Log"),
-    ("compare", "Comparison"),
+    ("page", "Comparison and history"),
     ("everywhere", "Everywhere"),
 )
 
-COMPARE_KEYS = (
+PAGE_KEYS = (
     ("← →", "Select the run to the left, to the right"),
     ("↑ ↓", "Scroll by lines; PgUp and PgDn by pages, Home and End to the ends"),
-    ("esc q c", "Back to the dashboard"),
+    ("esc q", "Back to the dashboard, as c and h do on their own page"),
 )
 
 SIGNS = (
     ("✓ ✗ ◐", "the gate's verdict: pass, fail, undecided (not proven either way yet)"),
     ("● ○ ■ !", "a process that is going, still to come, ended, failed"),
+    ("⚠", "what wants to be looked at: a run that stands still, memory that is held, a copy that failed"),
     ("▲ ▼", "better or worse than the run to the left; dim where that may be chance"),
 )
 
@@ -55,8 +56,8 @@ class HelpScreen(NoticeScreen):
 
 
 def _keys(section: str) -> list[tuple[str, str]]:
-    if section == "compare":
-        return list(COMPARE_KEYS)
+    if section == "page":
+        return list(PAGE_KEYS)
     return [(action.shown, action.help) for action in ACTIONS if action.scope == section]
 
 

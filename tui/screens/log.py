@@ -49,7 +49,8 @@ class LogScreen(ActionScreen):
         """Title and footer; the view draws itself."""
         width = self.app.size.width
         view = self.view
-        size = formatting.size(view.bytes_in_file) if view.bytes_in_file is not None else "no file"
+        size = formatting.size(view.octets) if view.octets is not None else "no file"
+        size = f"its newest {size}" if view.trimmed else size
         left = [Cell(f" {self._run_id}", "title"), Cell(f" · {self._path.name} · {size}", "dim")]
         if view.day:
             left.append(Cell(f" · {view.day}", "dim"))

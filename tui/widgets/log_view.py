@@ -28,18 +28,24 @@ class LogView(CellLines):
         self._top = 0
         self._left = 0
         self._octets: int | None = None
+        self._start = 0
         self.following = True
         self.new_lines = 0
 
     @property
-    def bytes_in_file(self) -> int | None:
-        """Octets in the file when it was last looked at; None when there is none."""
-        return self._octets
+    def octets(self) -> int | None:
+        """Octets of the log that there were when it was last looked at; None when there is no file."""
+        return None if self._octets is None else max(0, self._octets - self._start)
+
+    @property
+    def trimmed(self) -> bool:
+        """The oldest lines were given back to the disk."""
+        return self._start > 0
 
     @property
     def position(self) -> float:
-        """Where the lowest line in sight ends, as a share of the file."""
-        return min(1.0, self._rows[-1].end / self._octets) if self._rows and self._octets else 1.0
+        """Where the lowest line in sight ends, as a share of what there is of the log."""
+        return min(1.0, max(0, self._rows[-1].end - self._start) / self.octets) if self._rows and self.octets else 1.0
 
     @property
     def day(self) -> str | None:
@@ -58,7 +64,7 @@ class LogView(CellLines):
         before, now = self._octets, self._file.size()
         if now == before:
             return
-        self._octets = now
+        self._octets, self._start = now, self._file.start()
         if not self.following and before is not None and now is not None and now > before:
             self.new_lines += self._file.newlines(before, now)
             if len(self._rows) < self.size.height:
@@ -119,13 +125,13 @@ class LogView(CellLines):
         height = self.size.height
         if height <= 0:
             return
-        self._octets = self._file.size()
+        self._octets, self._start = self._file.size(), self._file.start()
         if self.following:
             self.new_lines = 0
             self._rows = self._file.last(height)
-            self._top = self._rows[0].start if self._rows else 0
         else:
             self._rows = self._file.following(self._top, height)
+        self._top = self._rows[0].start if self._rows else 0
         self._draw()
 
     def _draw(self) -> None:
