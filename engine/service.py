@@ -111,18 +111,26 @@ class Service:
             self._idle_tended[picture.name] = now
             tend_idle_watch(self.workspace, picture.name, on_idle, self.author)
 
-    def _adopt(self, replay: WorkspaceReplay, campaign: str) -> bool:
+    def _adopt(self, replay: WorkspaceReplay, campaign: str, *, to_the_end: bool = False) -> bool:
         """Start a keeper for each run of `campaign` whose own died: it goes on with the run, or records its end.
 
-        Whether there was any to be started.
+        Whether there was any to be started. With `to_the_end` the end of those that died is waited for.
         """
         orphans = [found for found in replay.orphans(campaign) if self._patience.may_try(found[0].folder)]
         if orphans:
             from engine.supervise.launch import start_attempt
+            from engine.supervise.liveness import read_keeper, run_liveness
         for files, attempt in orphans:
+            died = not run_liveness(files).generator_alive
             # Refused: somebody else adopts it in this same moment. Failed: it is tried again later, and shown.
             with suppress(PilothouseError):
                 start_attempt(files, attempt=attempt, author=self.author, adopt=True)
+            deadline = time.monotonic() + CLOSING_S
+            while to_the_end and died and time.monotonic() < deadline:
+                record = read_keeper(files)
+                if record is None or record.ended or record.attempt != attempt:
+                    break
+                time.sleep(CLOSING_POLL_S)
         return bool(orphans)
 
     def look(self, campaign: str) -> CampaignSnapshot:
@@ -148,12 +156,8 @@ class Service:
         config = load_checked(path)
         replay = WorkspaceReplay(self.workspace)
         picture = replay.refresh(campaign).campaign(campaign)
-        if self._adopt(replay, campaign):
+        if self._adopt(replay, campaign, to_the_end=True):
             picture = replay.refresh(campaign).campaign(campaign)
-            closing = time.monotonic() + CLOSING_S
-            while picture is not None and any(run.found_dead for run in picture.runs) and time.monotonic() < closing:
-                time.sleep(CLOSING_POLL_S)
-                picture = replay.refresh(campaign).campaign(campaign)
         if picture is None:
             raise NotFoundError(f"there is no campaign {campaign!r}", where=str(path), remedy="check the name")
         return View(path, config, picture, replay.history(campaign))

@@ -97,8 +97,7 @@ class RunSnapshot:
     beside an imported run's (`metrics`), and is None for runs of our own. `devices` are those it has, or had last.
     `stalled` says what is known of a stall, empty while things go on; `actions` who did what, oldest first, the
     latest `MOST_ACTIONS`; `synced` when artifacts were last copied away (None: never, or no sync), `sync_error` why
-    the latest try failed. `gpu_held_by` names who holds GPU memory while `gpu_held`, as far as that can be seen;
-    `found_dead`: it died unwatched, and a keeper is about to record that.
+    the latest try failed. `gpu_held_by` names who holds GPU memory while `gpu_held`, as far as that can be seen.
     """
 
     id: str
@@ -135,7 +134,6 @@ class RunSnapshot:
     stalled: str = ""
     actions: tuple[LoggedAction, ...] = ()
     gpu_held_by: tuple[str, ...] = ()
-    found_dead: bool = False
     synced: str | None = None
     sync_error: str = ""
 

@@ -48,6 +48,8 @@ class Meter:
     def add(self, beat: Heartbeat) -> None:
         """Take in the next heartbeat; one that goes back in time within its attempt is passed over."""
         last = self._last
+        if last is None and not beat.devices:
+            return  # a keeper that only records the end of a run that died: nothing was held
         if last is not None and (beat.boot_id, beat.attempt) == (last.boot_id, last.attempt):
             if beat.monotonic < last.monotonic:
                 return

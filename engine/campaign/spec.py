@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import uuid
 
@@ -115,6 +116,8 @@ def create_spec(files: RunFiles, spec: RunSpec) -> None:
             remedy="somebody launched it before: see `pilothouse status`; an empty folder of that name may be removed",
         ) from error
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):  # the claim is ours, and empty: nobody else had it
+            files.launch_claim.unlink(missing_ok=True)
         raise storage_error(error, files.folder) from error
     try:
         write_json(files.spec, spec.model_dump(mode="json"))

@@ -258,7 +258,6 @@ class RunReplay:
             stalled=stall_text(course.stall) if live and course.stall is not None and state != "queued" else "",
             actions=self._trail.actions,
             gpu_held_by=tuple(course.end.gpu_held_by) if course.end and course.end.gpu_held else (),
-            found_dead=course.found_dead and course.end is None,
             synced=course.synced,
             sync_error=course.sync_error,
         )
@@ -331,7 +330,7 @@ class RunReplay:
 
 
 def _beyond(beat: Heartbeat, active: GeneratorBeat | None) -> float:
-    """Seconds from the keeper's last heartbeat to the generator's last sign of life; 0 where they cannot be compared."""
+    """Seconds from the keeper's last heartbeat to the generator's last sign of life; 0 if they cannot be compared."""
     if active is None or active.boot_id != beat.boot_id:
         return 0.0
     return max(0.0, active.monotonic - beat.monotonic)

@@ -52,7 +52,7 @@ SUBJECTS: Mapping[str, str] = {"failed": "failed", "lost": "lost"}
 def is_wanted(spec: RunSpec, state: str, *, restarts: bool) -> bool:
     """Whether anything comes after a run that ended in `state`."""
     asks = spec.policy.auto and state == "succeeded"
-    return restarts or asks or any(part is not None for part in (spec.notify, spec.sync, spec.budget.on_idle))
+    return restarts or asks or spec.notify is not None or spec.sync is not None
 
 
 def take_over(files: RunFiles, spec: RunSpec, attempt: int) -> None:

@@ -1,9 +1,9 @@
 """Every living process that is proven to belong to one run.
 
 Proof is any of: its environment holds the run's mark; it writes its output into the run's log; it descends from a
-process of the run, or from the keeper, which adopts orphans as a child subreaper; it is in the generator's process group
-or session while the generator's pid cannot have been reused; it was proven before, by this keeper or by one that was
-killed since, and is the same process still.
+process of the run, or from the keeper, which adopts orphans as a child subreaper; it is in the generator's process
+group or session while the generator's pid cannot have been reused; it was proven before, by this keeper or by one that
+was killed since, and is the same process still.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def with_descendants(stats: dict[int, ProcessStat], roots: Iterable[int]) -> set
 class RunProcesses:
     """The living processes of the run `run_id`, its keeper (this process) and the keeper's helpers left out.
 
-    `leader` is the generator. With `leader_is_child` its zombie stays unreaped while this is in use, which keeps its
+    `leader` is the generator. As long as `leader_is_held` says so it is a child that was not collected, which keeps its
     pid, and so its group's number, from being reused. `log` is the run's. `helpers` names children of the keeper that
     are not the run's; whoever is in a helper's session is left out, too. `known` were proven by an earlier keeper.
     """
@@ -100,7 +100,7 @@ class RunProcesses:
         run_id: str,
         *,
         leader: ProcessIdentity | None = None,
-        leader_is_child: bool = False,
+        leader_is_held: Callable[[], bool] = lambda: False,
         log: Path | None = None,
         helpers: Callable[[], Iterable[int]] = tuple,
         known: Iterable[ProcessIdentity] = (),
@@ -108,7 +108,7 @@ class RunProcesses:
         self.run_id = run_id
         self._log = log
         self.leader = leader
-        self.leader_is_child = leader_is_child
+        self.leader_is_held = leader_is_held
         self._helpers = helpers
         self._known = {identity.pid: identity for identity in known if is_alive(identity)}
 
@@ -131,7 +131,7 @@ class RunProcesses:
 
     def group_is_ours(self) -> bool:
         """Whether the leader's pid, as the number of its group and session, still means what it meant."""
-        return self.leader is not None and (self.leader_is_child or is_alive(self.leader) is True)
+        return self.leader is not None and (self.leader_is_held() or is_alive(self.leader) is True)
 
 
 def _same(stat: ProcessStat, identity: ProcessIdentity) -> bool:

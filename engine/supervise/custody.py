@@ -29,16 +29,17 @@ from engine.supervise.devices import Devices, retake_devices, take_devices
 from engine.supervise.ending import Ending, StopOrder, judge
 from engine.supervise.errands import Errands
 from engine.supervise.evidence import last_census, last_line, own_word, record_end
-from engine.supervise.generator import AdoptedGenerator, Exit, Generator, StartedGenerator, reap_orphans
+from engine.supervise.generator import AdoptedGenerator, Exit, Generator, StartedGenerator, has_children, reap_orphans
 from engine.supervise.gpus import hung_probes
 from engine.supervise.guard import Guard
 from engine.supervise.identity import here, is_alive, own_identity, resident_bytes
 from engine.supervise.keeper_journal import KeeperJournal
-from engine.supervise.ladder import STARTING_GRACE_S, StopLadder
+from engine.supervise.ladder import GRACE_S, STARTING_GRACE_S, StopLadder
 from engine.supervise.liveness import HEARTBEAT_S, KeeperRecord, read_keeper, write_keeper
 from engine.supervise.restarts import Plan, announce_restart, plan_restart
 
 CENSUS_S = 10.0
+SURE_LOOKS = 3
 TICK_S = 0.25
 TICK_STOPPING_S = 0.05
 
@@ -190,7 +191,7 @@ class Custody:
 
     def _sweep_strays(self) -> None:
         """What an earlier attempt left behind, whose keeper was killed too, must not meet the new generator."""
-        self._ladder = StopLadder(self._processes(), now=time.monotonic(), hurried=True, report=self._report)
+        self._ladder = self._new_ladder(hurried=True)
         while not self._ladder.advance(time.monotonic()):
             self._tick(TICK_STOPPING_S)
         self._ladder = None
@@ -206,7 +207,7 @@ class Custody:
                 self._stop(StopOrder("its keeper was killed, and supervision.keeper_loss says stop"))
         else:
             self._exit = Exit()
-            self._ladder = StopLadder(self._processes(), now=time.monotonic(), report=self._report)
+            self._ladder = self._new_ladder()
         return None
 
     # --- the middle ------------------------------------------------------------------------------------------
@@ -229,7 +230,7 @@ class Custody:
                         GeneratorEnded(attempt=self.charge.attempt, exit_code=self._exit.code, signal=self._exit.signal)
                     )
                     if self._ladder is None:  # leftovers of a generator that ended by itself
-                        self._ladder = StopLadder(self._processes(), now=time.monotonic(), report=self._report)
+                        self._ladder = self._new_ladder()
             if self._ladder is not None and self._ladder.advance(time.monotonic()) and self._exit is not None:
                 return judge(
                     self._exit,
@@ -250,7 +251,7 @@ class Custody:
         for descriptor, _ in poller.poll(seconds * 1000):
             if descriptor == self._wakeup:
                 os.read(self._wakeup, 4096)
-        child = [self._generator.identity.pid] if self._generator is not None and self._generator.is_child else []
+        child = [self._generator.identity.pid] if self._generator is not None and self._generator.is_held else []
         reap_orphans(spared={*child, *self.errands.helpers()})
         self.journal.flush()
         if time.monotonic() >= self._next_beat:
@@ -302,13 +303,32 @@ class Custody:
         self._order = order
         if self._generator is None:
             return
-        self._ladder = StopLadder(
+        grace = min(self.charge.grace_s, STARTING_GRACE_S) if self._is_starting() else self.charge.grace_s
+        self._ladder = self._new_ladder(hurried=order.hurried, grace_s=grace)
+
+    def _new_ladder(self, *, hurried: bool = False, grace_s: float = GRACE_S) -> StopLadder:
+        return StopLadder(
             self._processes(),
             now=time.monotonic(),
-            grace_s=min(self.charge.grace_s, STARTING_GRACE_S) if self._is_starting() else self.charge.grace_s,
-            hurried=order.hurried,
+            grace_s=grace_s,
+            hurried=hurried,
             report=self._report,
+            confirmed=self._nothing_is_left,
         )
+
+    def _nothing_is_left(self, looks: int) -> bool:
+        """Whether it is certain that nothing of the run lives, after so many looks in a row that found nothing.
+
+        Of a run that this keeper started the kernel knows: whatever was orphaned is a child of this process. Where it
+        has other children, or took the run over, several looks have to do.
+        """
+        if self._generator is not None and self._exit is not None:
+            self._generator.reap()
+        if self._generator is not None and self._exit is None:
+            return False
+        if self._helpers():
+            return looks >= SURE_LOOKS
+        return not has_children() and (looks >= SURE_LOOKS or not self.charge.adopting)
 
     def _is_starting(self) -> bool:
         return self._guard is not None and self._guard.starting
@@ -322,7 +342,7 @@ class Custody:
         return RunProcesses(
             self.spec.run_id,
             leader=generator.identity if generator else leader,
-            leader_is_child=generator.is_child if generator else False,
+            leader_is_held=lambda: generator is not None and generator.is_held,
             log=self.files.log,
             helpers=self._helpers,
             known=self._known,

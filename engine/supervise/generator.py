@@ -38,6 +38,10 @@ class Generator(Protocol):
     is_child: bool
     pidfd: int | None
 
+    @property
+    def is_held(self) -> bool:
+        """Whether it is a child that was not collected yet: its pid means what it meant."""
+
     def ended(self) -> Exit | None:
         """How it ended, None while it runs."""
 
@@ -68,6 +72,7 @@ class StartedGenerator:
             )
         finally:
             os.close(output)
+        self._used: dict[str, Any] | None = None
         identity = identity_of(self._process.pid)
         if identity is None:  # pragma: no cover - an unreaped child is always in /proc
             raise OSError("/proc does not show the generator")
@@ -82,22 +87,31 @@ class StartedGenerator:
             return Exit(code=result.si_status)
         return Exit(signal=result.si_status)
 
+    @property
+    def is_held(self) -> bool:
+        return self._used is None
+
     def reap(self) -> dict[str, Any] | None:
+        if self._used is not None:
+            return self._used
         _, status, used = os.wait4(self.identity.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         if self.pidfd is not None:
             os.close(self.pidfd)
-        return {
+            self.pidfd = None
+        self._used = {
             "user_s": round(used.ru_utime, 3),
             "system_s": round(used.ru_stime, 3),
             "max_rss_bytes": used.ru_maxrss * 1024,
         }
+        return self._used
 
 
 class AdoptedGenerator:
     """A generator whose keeper died. It is somebody else's child now: its end is seen, its exit code is not."""
 
     is_child = False
+    is_held = False
 
     def __init__(self, identity: ProcessIdentity) -> None:
         self.identity = identity
@@ -109,6 +123,7 @@ class AdoptedGenerator:
     def reap(self) -> dict[str, Any] | None:
         if self.pidfd is not None:
             os.close(self.pidfd)
+            self.pidfd = None
         return None
 
 
@@ -124,6 +139,19 @@ def reap_orphans(spared: Collection[int]) -> None:
                 os.waitpid(pid, os.WNOHANG)
             except ChildProcessError:
                 continue
+
+
+def has_children() -> bool:
+    """Whether any child of this process lives, orphans it inherited included; collects those that have ended.
+
+    The kernel's own word: no process can hide from it between two looks.
+    """
+    while True:
+        try:
+            if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG) is None:
+                return True
+        except ChildProcessError:
+            return False
 
 
 def signal_name(number: int) -> str:

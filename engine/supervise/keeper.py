@@ -20,7 +20,9 @@ from engine.errors import PilothouseError
 from engine.files import RunFiles, storage_error
 from engine.supervise.aftermath import is_wanted, take_over
 from engine.supervise.charge import Charge
+from engine.supervise.commands import workspace_root
 from engine.supervise.custody import Custody
+from engine.supervise.idle import start_idle_watch
 from engine.supervise.ladder import GRACE_S
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -68,6 +70,7 @@ def keep(files: RunFiles, charge: Charge) -> None:
     catch_signals(custody)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     ending = custody.run()
+    start_idle_watch(workspace_root(files, spec), spec.campaign, spec.budget.on_idle, charge.author)
     if is_wanted(spec, ending.state, restarts=custody.plan is not None):
         take_over(files, spec, charge.attempt)
 

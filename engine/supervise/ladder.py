@@ -27,6 +27,9 @@ class StopLadder:
     all that is the run's, SIGKILL too, and again to whatever a rescan still finds, for as long as there is any: a
     process that even SIGKILL cannot end (it hangs in the kernel) is never called stopped. `report` is told each
     rung's signal and how many processes there were. Times are seconds of one monotonic clock.
+
+    One look at /proc proves nothing: a chain of processes in which each forks the next and ends can slip through it.
+    So nothing is taken for gone before `confirmed` says so, after a look that found nothing.
     """
 
     def __init__(
@@ -37,9 +40,12 @@ class StopLadder:
         grace_s: float = GRACE_S,
         hurried: bool = False,
         report: Callable[[str, int], None],
+        confirmed: Callable[[int], bool],
     ) -> None:
         self._processes = processes
         self._report = report
+        self._confirmed = confirmed
+        self._empty_looks = 0
         self._hurried = hurried
         self._rung: Rung = "interrupt"
         self._deadline = now + grace_s
@@ -67,7 +73,9 @@ class StopLadder:
         """Do what is due at `now`; True once nothing of the run is alive."""
         alive = self._processes.scan()
         if not alive:
-            return True
+            self._empty_looks += 1
+            return self._confirmed(self._empty_looks)
+        self._empty_looks = 0
         if self._rung == "interrupt":
             leader = self._processes.leader
             # By the same look as `alive`: a leader that dies right after it is seen again next time, gone with all.
@@ -95,7 +103,7 @@ class StopLadder:
         for identity in alive:
             signal_process(identity, signal.SIGSTOP)
         leader = self._processes.leader
-        if leader is not None and self._processes.leader_is_child:
+        if leader is not None and self._processes.leader_is_held():
             # The unreaped child pins the group's number, and one call reaches all members: a program that goes on by
             # forking and exiting would outrun a list of pids.
             with contextlib.suppress(ProcessLookupError, PermissionError):

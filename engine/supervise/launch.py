@@ -16,6 +16,7 @@ from engine.files import RunFiles, make_private_folder, read_json, storage_error
 from engine.journal.events import KeeperStarted, ProcessIdentity, parse_event, utc_now
 from engine.journal.reader import JournalReader
 from engine.logs.sanitise import sanitise, sanitise_block
+from engine.supervise.attempts import next_attempt
 from engine.supervise.commands import marked_environment, python_module, workspace_root
 from engine.supervise.identity import is_alive, own_identity
 from engine.supervise.liveness import KeeperRecord, is_silent, read_keeper, run_liveness
@@ -61,6 +62,11 @@ def start_attempt(
         check_disk(files, spec, examples)
         claim = files.claim(attempt)
     _take(claim, spec, author, attempt)
+    try:
+        _mind_the_other(files, spec, record, attempt, adopt=adopt)
+    except PilothouseError:
+        claim.unlink(missing_ok=True)
+        raise
     arguments = [str(files.folder.resolve()), "--attempt", str(attempt), "--author", author]
     options = {
         "--adopt": adoption or None,
@@ -181,13 +187,51 @@ def _adoption(files: RunFiles, spec: RunSpec, record: KeeperRecord | None, attem
         )
     if alive:
         raise RefusedError(f"{spec.id} has a keeper: pid {record.keeper.pid}")
-    claims = (_ADOPTION.fullmatch(name) for name in os.listdir(files.folder))
-    known = [int(match[2]) for match in claims if match and int(match[1]) == attempt]
-    last = max(known, default=0)
+    last = _last_adoption(files, attempt)
     pending = files.folder / f"attempt-{attempt}.adopt-{last}.claim"
     if last > record.adoption and _is_fresh(pending):
         raise _claimed_by(pending, spec, attempt)
     return last + 1
+
+
+def _mind_the_other(files: RunFiles, spec: RunSpec, record: KeeperRecord | None, attempt: int, *, adopt: bool) -> None:
+    """Settle who goes first when one starts the next attempt while another takes over, or closes, the last one.
+
+    Both claim first and look second, so at least one of them sees the other: who adopts gives way, and who starts
+    waits until the adoption is through.
+    """
+    if adopt:
+        if next_attempt(files) - 1 > attempt:
+            raise _claimed_by(files.claim(attempt + 1), spec, attempt + 1)
+        return
+    if record is None:
+        return
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while _adoption_is_under_way(files, record.attempt):
+        if time.monotonic() >= deadline:
+            raise RefusedError(
+                f"attempt {record.attempt} of {spec.id} is just being taken over",
+                where=str(files.folder),
+                remedy=f"see how it goes with `pilothouse status {spec.campaign}`, then try again",
+            )
+        time.sleep(POLL_S)
+    _refuse_if_live(files, spec, read_keeper(files), attempt)
+
+
+def _adoption_is_under_way(files: RunFiles, attempt: int) -> bool:
+    record = read_keeper(files)
+    if record is None or record.attempt != attempt or record.ended:
+        return False
+    last = _last_adoption(files, attempt)
+    if last > record.adoption:
+        return _is_fresh(files.folder / f"attempt-{attempt}.adopt-{last}.claim")
+    return record.adoption > 0 and is_alive(record.keeper) is True and not is_alive(record.generator or record.keeper)
+
+
+def _last_adoption(files: RunFiles, attempt: int) -> int:
+    """The highest number of an adoption of `attempt` that was ever claimed; 0 for none."""
+    claims = (_ADOPTION.fullmatch(name) for name in os.listdir(files.folder))
+    return max((int(match[2]) for match in claims if match and int(match[1]) == attempt), default=0)
 
 
 def _take(claim: Path, spec: RunSpec, author: str, attempt: int) -> None:

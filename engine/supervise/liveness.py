@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.files import RunFiles, read_json, write_json
-from engine.journal.events import ProcessIdentity, utc_now
+from engine.journal.events import GeneratorStarted, KeeperStarted, ProcessIdentity, RunEnded, parse_event, utc_now
+from engine.journal.reader import JournalReader
 from engine.supervise.identity import here, is_alive
 
 HEARTBEAT_S = 2.0
@@ -19,6 +20,7 @@ SILENT_S = 120.0
 second."""
 
 FRESH_S = 30.0
+_TELLING = ("keeper_started", "generator_started", "run_ended")
 
 
 class KeeperRecord(BaseModel):
@@ -70,12 +72,52 @@ class RunLiveness:
 
 
 def read_keeper(files: RunFiles) -> KeeperRecord | None:
-    """Who keeps or kept the run; None when no keeper ever took it, or the file is damaged."""
+    """Who keeps or kept the run; None when no keeper ever took it. Where `keeper.json` is lost or damaged, the journal
+    tells."""
     try:
         value: dict[str, Any] | None = read_json(files.keeper)
-        return KeeperRecord.model_validate(value) if value is not None else None
+        return KeeperRecord.model_validate(value) if value is not None else _from_journal(files)
     except (OSError, ValidationError):
+        return _from_journal(files)
+
+
+def _from_journal(files: RunFiles) -> KeeperRecord | None:
+    """Who kept the run last by its keeper's journal; what the levels of GPU memory were is not in it."""
+    record: KeeperRecord | None = None
+    adoptions = 0
+    try:
+        values = [value for value in JournalReader(files.keeper_journal).read_new() if value.get("event") in _TELLING]
+    except OSError:
         return None
+    for value in values:
+        event = parse_event(value)
+        match event:
+            case KeeperStarted():
+                adoptions = adoptions + 1 if event.adopted else 0
+                generator = record.generator if record is not None and event.adopted else None
+                campaign, run = files.folder.parts[-2:]
+                record = KeeperRecord(
+                    run=f"{campaign}/{run}",
+                    run_id=_run_id(files),
+                    attempt=event.attempt,
+                    adoption=adoptions,
+                    author=event.author,
+                    started=event.time,
+                    keeper=event.keeper,
+                    generator=generator,
+                )
+            case GeneratorStarted() if record is not None:
+                record = record.model_copy(update={"generator": event.process})
+            case RunEnded() if record is not None:
+                record = record.model_copy(update={"ended": event.time})
+            case _:
+                pass
+    return record
+
+
+def _run_id(files: RunFiles) -> str:
+    value = read_json(files.spec)
+    return str(value.get("run_id", "")) if value is not None else ""
 
 
 def write_keeper(files: RunFiles, record: KeeperRecord) -> None:

@@ -115,7 +115,7 @@ def test_the_journal_tells_who_keeps_it_what_runs_and_that_it_lives(runs: Runs) 
     run = runs.python(SLEEPER)
     keeper = run.start()
     run.said("up")
-    started, beat, generator = run.events()[:3]
+    started, beat, generator = wait_until(lambda: len(found := run.events()) > 2 and found, what="three events")[:3]
     assert isinstance(started, KeeperStarted)
     assert (started.keeper, started.author, started.adopted) == (keeper, "tester", False)
     assert isinstance(beat, Heartbeat)
