@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_DIR ?= pilothouse-demo
 
-.PHONY: demo test quick check format bench lock clean
+.PHONY: demo test quick faults check format bench lock clean
 
 demo: $(READY)
 	$(BIN)/pilothouse demo --dir $(DEMO_DIR) $(if $(HEADLESS),--headless)
@@ -15,6 +15,9 @@ test: $(READY)
 
 quick: $(READY)
 	$(BIN)/python -m pytest -m "not slow"
+
+faults: $(READY)
+	$(BIN)/python -m tests.faults $(N)
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import sys
@@ -40,8 +41,11 @@ def main() -> None:
     )
     enter("generating")
     sampling = SamplingParams(temperature=0.7, max_tokens=80, ignore_eos=True)
-    while True:
+    records = Path(os.environ["PILOTHOUSE_RUN_DIR"]) / "records.jsonl"
+    for index in itertools.count():
         finished = model.generate(["1. Write a short sentence.\n2."] * 100, sampling, use_tqdm=False)
+        with records.open("a") as stream:
+            stream.write(json.dumps({"v": 1, "index": index, "attempt": 1}) + "\n")
         say(f"generated {sum(len(request.outputs[0].token_ids) for request in finished)} tokens")
 
 

@@ -24,6 +24,7 @@ from typing import Any
 HOME = Path(__file__).resolve().parents[1]
 SLACK_BYTES = 256 << 20
 PATIENCE_S = 90.0
+STALL_S = 30.0
 PHASES = {
     "importing": re.compile(r"PHASE loading"),
     "loading": re.compile(r"Starting to load model|Model loading took|Loading weights"),
@@ -90,6 +91,7 @@ class Place:
         (root / "configs").mkdir(parents=True, exist_ok=True)
         generator = [python, str(HOME / "benchmarks" / "gpu_generator.py"), model, *(["--eager"] if eager else [])]
         campaign = f"name: gpu\ngenerator: {{kind: command, argv: {json.dumps(generator)}}}\n"
+        campaign += f"supervision: {{stall: {{after_minutes: {STALL_S / 60}, action: stop}}}}\n"
         (root / "configs" / "gpu.yaml").write_text(campaign)
 
     def folder(self, run: str) -> Path:

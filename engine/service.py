@@ -118,18 +118,15 @@ class Service:
         """
         orphans = [found for found in replay.orphans(campaign) if self._patience.may_try(found[0].folder)]
         if orphans:
-            from engine.supervise.launch import start_attempt
-            from engine.supervise.liveness import read_keeper, run_liveness
+            from engine.supervise.launch import adoption_is_under_way, start_attempt
+            from engine.supervise.liveness import run_liveness
         for files, attempt in orphans:
             died = not run_liveness(files).generator_alive
             # Refused: somebody else adopts it in this same moment. Failed: it is tried again later, and shown.
             with suppress(PilothouseError):
                 start_attempt(files, attempt=attempt, author=self.author, adopt=True)
             deadline = time.monotonic() + CLOSING_S
-            while to_the_end and died and time.monotonic() < deadline:
-                record = read_keeper(files)
-                if record is None or record.ended or record.attempt != attempt:
-                    break
+            while to_the_end and died and adoption_is_under_way(files, attempt) and time.monotonic() < deadline:
                 time.sleep(CLOSING_POLL_S)
         return bool(orphans)
 
@@ -328,8 +325,7 @@ class Service:
                 where=run.folder,
                 remedy="launch a run of your own",
             )
-        awaits_restart = run.state == "queued" and run.ended is not None
-        if run.live and not awaits_restart:
+        if run.live and not run.awaits_restart:
             raise RefusedError(
                 f"cannot {what} {run_id}: it is {run.state}",
                 where=run.folder,

@@ -141,6 +141,11 @@ class RunSnapshot:
     def live(self) -> bool:
         return self.state in LIVE_STATES
 
+    @property
+    def awaits_restart(self) -> bool:
+        """Whether its attempt has ended, and its keeper is about to start the next one by itself."""
+        return self.state == "queued" and self.ended is not None
+
     def to_json(self) -> dict[str, Any]:
         value: dict[str, Any] = {
             "id": self.id,

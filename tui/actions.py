@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tui.view import Refusal, View, awaits_restart
+from tui.view import Refusal, View
 
 Scope = Literal["dashboard", "log", "everywhere"]
 
@@ -47,7 +47,7 @@ def _restart(view: View) -> str | None:
     run = view.selected
     if run is None:
         return "there is no run yet"
-    if run.live and not awaits_restart(run):
+    if run.live and not run.awaits_restart:
         return f"{run.name} is going: stop it first"
     if run.imported:
         return f"{run.name} was imported: there is nothing to restart"
@@ -65,7 +65,7 @@ def _extend(view: View) -> str | None:
     run = view.selected
     if run is None:
         return "there is no run yet"
-    if run.live and not awaits_restart(run):
+    if run.live and not run.awaits_restart:
         return f"{run.name} is going: wait for its end"
     if run.imported:
         return f"{run.name} was imported: there is nothing to extend"

@@ -13,7 +13,6 @@ from tui.calls import Call, Calls, Progress
 from tui.messages import CallEnded, CallProgress, ForecastArrived
 from tui.screens.confirm import AmountScreen, ConfirmScreen, StopScreen, error_paragraphs
 from tui.screens.dialog import NoticeScreen, Paragraph
-from tui.view import awaits_restart
 
 if TYPE_CHECKING:
     from tui.app import PilothouseApp
@@ -74,7 +73,7 @@ class Operations:
         kept = f"{run.counts.kept:,} of {run.counts.target:,} pairs are kept and stay."
         what = (
             "Its attempt has ended; the restart that it awaits is called off."
-            if awaits_restart(run)
+            if run.awaits_restart
             else "It finishes what is in flight and saves, then every process of it is ended."
         )
         paragraphs = [

@@ -75,9 +75,4 @@ class View:
         return names[min(max(place, 0), len(names) - 1)]
 
 
-def awaits_restart(run: RunSnapshot) -> bool:
-    """Whether its attempt has ended, and its keeper is about to start the next one by itself."""
-    return run.state == "queued" and run.ended is not None
-
-
 Refusal = Callable[[View], str | None]

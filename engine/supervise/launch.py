@@ -207,7 +207,7 @@ def _mind_the_other(files: RunFiles, spec: RunSpec, record: KeeperRecord | None,
     if record is None:
         return
     deadline = time.monotonic() + START_TIMEOUT_S
-    while _adoption_is_under_way(files, record.attempt):
+    while adoption_is_under_way(files, record.attempt):
         if time.monotonic() >= deadline:
             raise RefusedError(
                 f"attempt {record.attempt} of {spec.id} is just being taken over",
@@ -218,7 +218,8 @@ def _mind_the_other(files: RunFiles, spec: RunSpec, record: KeeperRecord | None,
     _refuse_if_live(files, spec, read_keeper(files), attempt)
 
 
-def _adoption_is_under_way(files: RunFiles, attempt: int) -> bool:
+def adoption_is_under_way(files: RunFiles, attempt: int) -> bool:
+    """Whether somebody is about to take `attempt` over, or to record the end of one that died."""
     record = read_keeper(files)
     if record is None or record.attempt != attempt or record.ended:
         return False

@@ -28,9 +28,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_ends_the_run_as_failed_once_there_is_room_to_say_so(runs: Runs, small_disk: Path) -> None:
-    run = runs.python(
-        "import time\nprint('up', flush=True)\ntime.sleep(300)\n", supervision={"reserve_disk_mb": 0}
-    )
+    run = runs.python("import time\nprint('up', flush=True)\ntime.sleep(300)\n", supervision={"reserve_disk_mb": 0})
     elsewhere = Workspace(small_disk).run_files("camp", "pilot")
     make_private_folder(elsewhere.folder)
     elsewhere.spec.write_bytes(run.files.spec.read_bytes())

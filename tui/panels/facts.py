@@ -10,7 +10,7 @@ from engine.snapshot import RunSnapshot
 from tui import formatting
 from tui.cells import Cell, Line, Role, clean, cut, fit, gap, rule, spread, width_of, wrap
 from tui.panels.states import VERDICTS, process_look
-from tui.view import View, awaits_restart
+from tui.view import View
 
 GAP = 2
 BAR_ROWS = 4
@@ -125,7 +125,7 @@ def run_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
         kept.append(Cell(" kept", "dim"))
     left = formatting.remaining(run)
     seconds = formatting.elapsed(run, view.now)
-    if awaits_restart(run):
+    if run.awaits_restart:
         time = [Cell(" awaits restart", "dim")]
     elif run.live:
         time = [Cell(f" {formatting.duration(left)}"), Cell(" left", "dim")] if left is not None else []
@@ -153,10 +153,10 @@ def _remarks(run: RunSnapshot, width: int, rows: int) -> list[Line]:
     doing = [
         part
         for part in (
-            run.phase if run.live and not awaits_restart(run) else None,
+            run.phase if run.live and not run.awaits_restart else None,
             f"attempt {run.attempt}" if run.attempt > 1 or not run.live else None,
             f"pid {run.pid}" if run.live and run.pid else None,
-            run.reason if run.live and not awaits_restart(run) else None,
+            run.reason if run.live and not run.awaits_restart else None,
         )
         if part
     ]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from engine.snapshot import LoggedAction, RunSnapshot
 from tui import formatting
 from tui.cells import Cell, Line, spread, width_of, wrap
-from tui.view import View, awaits_restart
+from tui.view import View
 
 MOST_ROWS = 2
 """Lines that one sentence may take."""
@@ -42,7 +42,7 @@ def _warnings(run: RunSnapshot) -> Iterator[tuple[str, str]]:
     """Sign and sentence, what matters most first."""
     if run.stalled:
         yield "⚠", run.stalled
-    if awaits_restart(run):
+    if run.awaits_restart:
         cause, due, when = run.reason.rpartition(_DUE)
         yield "○", f"{due[2:]}{when} (s calls it off)" + (f" · {cause}" if cause else "")
     held = formatting.held_text(run)
