@@ -11,11 +11,12 @@ demo: $(READY)
 	$(BIN)/pilothouse demo --dir $(DEMO_DIR) $(if $(HEADLESS),--headless)
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 quick: $(READY)
 	$(BIN)/python -m pytest -m "not slow"
 
+# The fault matrix, N times over, as a table.
 faults: $(READY)
 	$(BIN)/python -m tests.faults $(N)
 

@@ -7,6 +7,7 @@ holds it, or anything that a library or the other side says of it.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import socket
 import ssl
@@ -44,6 +45,7 @@ def tell(url: str, message: bytes) -> None:
 def _post(url: str, message: bytes) -> None:
     import httpx
 
+    logging.getLogger("httpx").disabled = True  # it logs the address of every request
     try:
         # Streamed, because only the status matters: the body may be anything, and endless. No redirect is followed.
         with httpx.stream(
