@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,12 @@ class Crowd:
         if not self._present or any(bystander.complaints() for bystander in self._present):
             self._present = self._stack.enter_context(bystanders(self._folders.mktemp("beside"), PROGRAM))
         return self._present
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hang_ups_count() -> None:
+    """Started by nohup, this process would hand down that SIGHUP is ignored."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
