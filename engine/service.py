@@ -273,7 +273,7 @@ class Service:
 
     def restart(self, run_id: str, *, fresh: bool = False) -> str:
         """Go on with a run that ended before its target; with `fresh`, archive what it made and begin anew."""
-        from engine.supervise.attempts import archive, next_attempt
+        from engine.supervise.attempts import next_attempt
         from engine.supervise.launch import start_attempt
 
         view, run, files = self._ended_run(run_id, "restart")
@@ -287,9 +287,13 @@ class Service:
         cost = extension_forecast(view.config, view.past, examples=missing).cost_usd
         self._afford(view, cost, f"restarting {run_id}")
         attempt = next_attempt(files)
-        if fresh:
-            archive(files, run.attempt)
-        start_attempt(files, attempt=attempt, author=self.author, budget_left=_metered_left(view))
+        start_attempt(
+            files,
+            attempt=attempt,
+            author=self.author,
+            budget_left=_metered_left(view),
+            archived=run.attempt if fresh else None,
+        )
         return run_id
 
     def extend(self, run_id: str, examples: int) -> str:

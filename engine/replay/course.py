@@ -77,6 +77,7 @@ class Course:
                 self.target, self.max_candidates = event.examples, event.max_candidates
             case GeneratorStarted():
                 self.pid, self.generator_started = event.process.pid, True
+                self.stopping = False  # strays of an earlier attempt may have been swept before
             case Heartbeat():
                 self.heartbeat = event.time
             case Stopping():

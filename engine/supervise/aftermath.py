@@ -8,6 +8,7 @@ on with the run in the meantime.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import subprocess
@@ -46,6 +47,7 @@ ANSWER_TIMEOUT_S = 60.0
 OUTPUT_BYTES = 4096
 PAUSE_S = 0.1
 AUTHOR_VARIABLE = "PILOTHOUSE_AUTHOR"
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SUBJECTS: Mapping[str, str] = {"failed": "failed", "lost": "lost"}
 
 
@@ -55,10 +57,14 @@ def is_wanted(spec: RunSpec, state: str, *, restarts: bool) -> bool:
     return restarts or asks or spec.notify is not None or spec.sync is not None
 
 
-def take_over(files: RunFiles, spec: RunSpec, attempt: int) -> None:
-    """Become the aftermath of `attempt`: this process goes on as that, and does not return."""
+def take_over(files: RunFiles, spec: RunSpec, attempt: int, *, going: bool) -> None:
+    """Become the aftermath of `attempt`: this process goes on as that, and does not return.
+
+    `going`: it was asked to end (the machine shuts down, perhaps), so that nothing new may be started.
+    """
     argv = python_module("engine.supervise.aftermath", workspace_root(files, spec))
-    argv += [str(files.folder.resolve()), "--attempt", str(attempt)]
+    argv += [str(files.folder.resolve()), "--attempt", str(attempt), *(["--going"] if going else [])]
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)  # until it can heed them
     environment = unmarked_environment() | {RUN_MARK: aftermath_mark(spec.run_id)}
     os.execve(argv[0], argv, environment)
 
@@ -66,20 +72,24 @@ def take_over(files: RunFiles, spec: RunSpec, attempt: int) -> None:
 class Aftermath:
     """Everything after the end of `attempt`; `told_to_go` is set when this process is asked to end."""
 
-    def __init__(self, files: RunFiles, spec: RunSpec, attempt: int, told_to_go: threading.Event) -> None:
+    def __init__(
+        self, files: RunFiles, spec: RunSpec, attempt: int, told_to_go: threading.Event, *, going: bool = False
+    ) -> None:
         self._files, self._spec, self._attempt = files, spec, attempt
         self._root = workspace_root(files, spec)
         self._told_to_go = told_to_go
-        self._handled = KeeperJournal.taken(files)
-        self._journal = JournalWriter(files.aftermath(attempt))
+        self._going = going
+        self._handled = KeeperJournal.answered(files)
+        self._journal: JournalWriter | None = None
+        with contextlib.suppress(OSError):
+            self._journal = JournalWriter(files.aftermath(attempt))
         self._errands = Errands(files, spec, attempt=attempt, root=self._root, report=self._report)
 
     def _report(self, event: Event) -> None:
         """Append to this attempt's aftermath; where that cannot be written (a full disk), it is not known later."""
-        try:
-            self._journal.append(dump_event(event.model_copy(update={"attempt": self._attempt})), sync=True)
-        except OSError:
-            return
+        if self._journal is not None:
+            with contextlib.suppress(OSError):
+                self._journal.append(dump_event(event.model_copy(update={"attempt": self._attempt})), sync=True)
 
     def run(self, end: RunEnded) -> None:
         """Carry it out, and return once nothing of it is under way."""
@@ -88,12 +98,14 @@ class Aftermath:
         plan = pending_restart(self._files, self._attempt)
         if plan is not None:
             self._restart(plan)
-        elif end.state == "succeeded" and self._spec.policy.auto:
+        elif end.state == "succeeded" and self._spec.policy.auto and not self._is_going():
             self._ask_policy()
         while self._errands.busy and not self._told_to_go.is_set():
             self._pause()
         self._errands.kill_all()
-        self._journal.close()
+        if self._journal is not None:
+            with contextlib.suppress(OSError):
+                self._journal.close()
 
     def _facts(self, end: RunEnded) -> dict[str, object]:
         """What is told of the end; kept and target where the generator has left its own word."""
@@ -106,26 +118,28 @@ class Aftermath:
 
     def _pause(self) -> None:
         self._errands.tick(time.monotonic())
-        self._told_to_go.wait(PAUSE_S)
+        time.sleep(PAUSE_S)
+
+    def _is_going(self) -> bool:
+        return self._going or self._told_to_go.is_set()
 
     # --- a restart ---------------------------------------------------------------------------------------------
 
     def _restart(self, plan: RestartPlanned) -> None:
         """Wait as planned, then do what a person would: `restart RUN --yes`. A request to stop calls it off."""
         due = time.monotonic() + plan.delay_s
-        while time.monotonic() < due:
-            settled = self._overtaken()
-            if settled is not None:
-                self._report(settled)
-                return
+        while (settled := self._overtaken()) is None and time.monotonic() < due:
             self._pause()
+        if settled is not None:
+            self._report(settled)
+            return
         argv = [*python_module("engine", self._root), "restart", self._spec.id, "--yes"]
         code, text = self._command(argv, WATCHDOG)
         self._report(RestartSettled(started=code == 0, author=WATCHDOG, detail="" if code == 0 else text))
 
     def _overtaken(self) -> RestartSettled | None:
         """Why the planned restart is not needed any more; None while it is."""
-        if self._told_to_go.is_set():
+        if self._is_going():
             return RestartSettled(started=False, detail="its keeper was asked to end by a signal")
         if next_attempt(self._files) - 1 > self._attempt:
             return RestartSettled(started=False, detail="somebody else started the run")
@@ -185,16 +199,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m engine.supervise.aftermath", description=__doc__)
     parser.add_argument("folder", type=Path, help="the run's folder")
     parser.add_argument("--attempt", type=int, required=True)
+    parser.add_argument("--going", action="store_true", help="start nothing new")
     given = parser.parse_args(arguments)
     told_to_go = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ENDING_SIGNALS:
         signal.signal(number, lambda *_: told_to_go.set())
     signal.signal(signal.SIGHUP, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
     files = RunFiles(given.folder)
     try:
         end = recorded_end(files, given.attempt)
         if end is not None:
-            Aftermath(files, read_spec(files), given.attempt, told_to_go).run(end)
+            Aftermath(files, read_spec(files), given.attempt, told_to_go, going=given.going).run(end)
     except PilothouseError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

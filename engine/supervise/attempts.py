@@ -6,14 +6,16 @@ import re
 
 from engine.errors import RefusedError
 from engine.files import RunFiles, make_private_folder, storage_error
+from engine.supervise.liveness import read_keeper
 
 _CLAIM = re.compile(r"attempt-(\d+)\.claim")
 
 
 def next_attempt(files: RunFiles) -> int:
-    """One more than the highest attempt that was ever claimed (1 for a run that never started)."""
+    """One more than the highest attempt that was ever claimed or kept (1 for a run that never started)."""
     numbers = [int(match.group(1)) for path in files.folder.iterdir() if (match := _CLAIM.fullmatch(path.name))]
-    return max(numbers, default=0) + 1
+    record = read_keeper(files)
+    return max([*numbers, record.attempt if record is not None else 0]) + 1
 
 
 def archive(files: RunFiles, attempt: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -78,8 +79,14 @@ class GpuClaim:
         )
 
     def release(self) -> None:
-        """Let go of it, free for the next."""
-        os.ftruncate(self._descriptor, 0)
+        """Let go of it, free for the next; a text that another run, which shares the GPU, has written stays."""
+        with contextlib.suppress(OSError):
+            if self._holder().get("run_id") == self._run_id:
+                os.ftruncate(self._descriptor, 0)
+        os.close(self._descriptor)
+
+    def drop(self) -> None:
+        """Let go of the lock alone: what the file says stays."""
         os.close(self._descriptor)
 
     def leave(self, memory_before: int, held_by: Sequence[str]) -> None:
@@ -99,12 +106,16 @@ class GpuClaim:
     def give_back(self) -> None:
         """Let go of it as it was found: what the last run left on it stays said."""
         if self.left is None:
-            os.ftruncate(self._descriptor, 0)
-        os.close(self._descriptor)
+            self.release()
+        else:
+            self.drop()
 
     def _write(self, text: dict[str, Any]) -> None:
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, json.dumps(text).encode(), 0)
+        """Replace the text. Where it cannot be written (a full disk) the lock alone has to do: no run ends for that."""
+        with contextlib.suppress(OSError):
+            data = json.dumps(text).encode()
+            os.pwrite(self._descriptor, data, 0)
+            os.ftruncate(self._descriptor, len(data))
 
     def _holder(self) -> dict[str, Any]:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import time
+from collections.abc import Sequence
 
 from engine.campaign.spec import RunSpec
 from engine.errors import RefusedError
@@ -22,18 +23,17 @@ from engine.supervise.commands import generator_argv, generator_environment, wor
 from engine.supervise.devices import Devices, retake_devices, take_devices
 from engine.supervise.ending import Ending, StopOrder, judge
 from engine.supervise.errands import Errands
-from engine.supervise.evidence import last_census, last_line, own_word, record_end
+from engine.supervise.evidence import last_census, last_line, own_word, record_end, recorded_end
 from engine.supervise.generator import AdoptedGenerator, Exit, Generator, StartedGenerator, reap_orphans
 from engine.supervise.guard import Guard
 from engine.supervise.identity import here, is_alive, own_identity, resident_bytes
 from engine.supervise.keeper_journal import KeeperJournal
-from engine.supervise.liveness import HEARTBEAT_S, KeeperRecord, read_keeper, write_keeper
+from engine.supervise.liveness import HEARTBEAT_S, KeeperRecord, read_keeper, run_liveness, write_keeper
 from engine.supervise.restarts import Plan, announce_restart, plan_restart
 from engine.supervise.takedown import Takedown
 
-CENSUS_S = 10.0
-SURE_LOOKS = 3
 TICK_S = 0.25
+TROUBLE_S = 30.0
 TICK_STOPPING_S = 0.05
 
 
@@ -52,6 +52,7 @@ class Custody:
         self._next_beat = 0.0
         self._began = time.monotonic()
         self._devices = Devices(names=())
+        self._budget_left = charge.budget_left
         self._found_alive = True
         self._rebooted = False
         self.plan: Plan | None = None
@@ -73,6 +74,9 @@ class Custody:
         self._refuse_company(before)
         if before is not None and self.charge.adopting:
             self._rebooted = before.keeper.boot_id != here().boot_id
+            self._budget_left = before.budget_left
+            if before.began and not self._rebooted:
+                self._began = before.began
             self._down.known = last_census(self.files, self.charge.attempt)
             self._found_alive = bool(self._down.processes(before.generator).scan())
             self._devices = self._retaken(before)
@@ -91,6 +95,8 @@ class Custody:
             generator=before.generator if before is not None and self.charge.adopting else None,
             devices=self._devices.names,
             memory_before=self._devices.memory_before,
+            budget_left=self._budget_left,
+            began=self._began,
         )
         write_keeper(self.files, self.record)
         self.journal.append(
@@ -113,6 +119,8 @@ class Custody:
             if self.charge.adopting:
                 raise RefusedError(f"there is nothing of {self.spec.id} to take over: no attempt of it is open")
             return
+        if not self.charge.adopting and run_liveness(self.files).out_of_sight:
+            return  # whoever launched this has made sure that it is silent
         if is_alive(before.keeper) is not False:
             raise RefusedError(f"{self.spec.id} has a keeper: pid {before.keeper.pid} on {before.keeper.host}")
         if not self.charge.adopting and before.generator is not None and is_alive(before.generator) is not False:
@@ -125,7 +133,7 @@ class Custody:
         try:
             return retake_devices(self.spec, before.devices, before.memory_before)
         except RefusedError:
-            if self._found_alive:
+            if before.generator is not None and is_alive(before.generator):
                 raise
             return Devices(names=())
 
@@ -178,6 +186,7 @@ class Custody:
             generator=generator,
             devices=len(self._devices.names),
             began=self._began,
+            budget_left=self._budget_left,
         )
 
     def _sweep_strays(self) -> None:
@@ -204,38 +213,50 @@ class Custody:
     # --- the middle ------------------------------------------------------------------------------------------
 
     def _keep(self) -> Ending:
+        """Round after round until it is over. No failing call (no descriptor, no process, a file system that falters)
+        ends it while the generator lives: it is tried again, and in the end the run is taken down for it."""
+        troubled_since: float | None = None
         while True:
-            self._down.take_requests()
-            self._heed_signals()
-            if self._down.guard is not None and self._down.order is None and self._down.exit is None:
-                order = self._down.guard.tick(time.monotonic())
-                if order is not None:
-                    self._down.stop(order)
-                self._down.take_census()
-            self.errands.tick(time.monotonic())
-            if self._down.exit is None and self._down.generator is not None:
-                self._down.exit = self._down.generator.ended()
-                if self._down.exit is not None:
-                    self.journal.append(
-                        GeneratorEnded(
-                            attempt=self.charge.attempt, exit_code=self._down.exit.code, signal=self._down.exit.signal
-                        )
-                    )
-                    if self._down.ladder is None:  # leftovers of a generator that ended by itself
-                        self._down.begin()
-            if (
-                self._down.ladder is not None
-                and self._down.ladder.advance(time.monotonic())
-                and self._down.exit is not None
-            ):
-                return judge(
-                    self._down.exit,
-                    own_word=own_word(self.files, self.charge.attempt),
-                    order=self._down.order,
-                    last_line=last_line(self.files.log),
-                    rebooted=self._rebooted,
-                )
+            try:
+                ending = self._round()
+                troubled_since = None
+            except OSError as error:
+                now = time.monotonic()
+                troubled_since = troubled_since or now
+                if now - troubled_since > TROUBLE_S and self._down.order is None and self._down.exit is None:
+                    self._down.stop(StopOrder(f"its keeper cannot work: {error.strerror or error}", fault=True))
+                ending = None
+            if ending is not None:
+                return ending
             self._tick(TICK_S if self._down.ladder is None else TICK_STOPPING_S)
+
+    def _round(self) -> Ending | None:
+        down = self._down
+        down.take_requests()
+        self._heed_signals()
+        if down.guard is not None and down.order is None and down.exit is None:
+            order = down.guard.tick(time.monotonic())
+            if order is not None:
+                down.stop(order)
+            down.take_census()
+        self.errands.tick(time.monotonic())
+        if down.exit is None and down.generator is not None:
+            down.exit = down.generator.ended()
+            if down.exit is not None:
+                self.journal.append(
+                    GeneratorEnded(attempt=self.charge.attempt, exit_code=down.exit.code, signal=down.exit.signal)
+                )
+        if down.exit is not None and down.ladder is None:  # leftovers of a generator that ended by itself
+            down.begin()
+        if not down.is_through() or down.exit is None:
+            return None
+        return judge(
+            down.exit,
+            own_word=own_word(self.files, self.charge.attempt),
+            order=down.order,
+            last_line=last_line(self.files.log),
+            rebooted=self._rebooted,
+        )
 
     def _tick(self, seconds: float) -> None:
         """Sleep until something happens, at most `seconds`; beat, reap, write what waits."""
@@ -277,17 +298,28 @@ class Custody:
     # --- the end ---------------------------------------------------------------------------------------------
 
     def _finish(self, ending: Ending) -> Ending:
-        """Verify, record, and let go: exit.json, the journal's last word, keeper.json, claims; in this order."""
+        """Verify, record, and let go: exit.json, the journal's last word, keeper.json, claims; in this order.
+
+        An end that the keeper before had recorded stands: only what it could not do any more is done.
+        """
+        known = recorded_end(self.files, self.charge.attempt) if self.charge.adopting else None
+        if known is not None:
+            self._devices.memory_is_back(self._beat)
+            self.journal.close()
+            self._let_go(None)
+            return Ending(known.state, known.reason)
         if self._down.order is not None:
             self._down.report("verify", 0)
         held_by = self._devices.memory_is_back(self._beat)
         used = self._down.generator.reap() if self._down.generator is not None else None
         self._beat()
         progressed = self._down.guard.progressed if self._down.guard is not None else False
+        if self.charge.adopting and not progressed:
+            progressed = None  # what was finished before the takeover is not known here
         ending, self.plan = plan_restart(
             self.spec, ending, self._down.order, self._down.exit or Exit(), progressed=progressed, journal=self.journal
         )
-        record_end(
+        recorded = record_end(
             self.files,
             self.journal,
             ending,
@@ -304,12 +336,18 @@ class Custody:
             },
         )
         self.journal.close()
-        self._devices.release(held_by)
         if self.plan is not None:
             announce_restart(self.files, self.plan, self.charge.attempt)
+        self._let_go(held_by, recorded=recorded)
+        return ending
+
+    def _let_go(self, held_by: Sequence[str] | None, *, recorded: bool = True) -> None:
+        """The last step; an end that could not be recorded (a full disk) is left to whoever looks next."""
+        self._devices.release(held_by)
+        if not recorded:
+            return
         self.record = self.record.model_copy(update={"ended": utc_now()})
         self._write_record()
-        return ending
 
     def _write_record(self) -> None:
         """keeper.json anew; where the disk is full the old one stands, which is still true of the keeper."""

@@ -175,7 +175,8 @@ def retake_devices(spec: RunSpec, names: tuple[str, ...], memory_before: dict[st
         for uuid in memory_before:
             devices.claims.append(GpuClaim(uuid, spec.run_id, spec.id, shared=shared))
     except RefusedError:
-        devices.release()
+        for claim in devices.claims:
+            claim.drop()
         raise
     devices.hold_for(None)
     return devices

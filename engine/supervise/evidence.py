@@ -70,10 +70,11 @@ def record_end(
     gpu_held_by: Sequence[str] | None,
     progressed: bool | None,
     details: dict[str, Any],
-) -> None:
+) -> bool:
     """Write exit.json and then the journal's RunEnded; a full disk is tried again for `LAST_WORDS_S` seconds.
 
-    `gpu_held_by` is None when all GPU memory is back, else who holds it as far as that can be seen.
+    `gpu_held_by` is None when all GPU memory is back, else who holds it as far as that can be seen. Whether the journal
+    has it.
     """
     record = {
         "v": 1,
@@ -101,8 +102,11 @@ def record_end(
             progressed=progressed,
         )
     )
-    while not journal.flush() and time.monotonic() < deadline:
+    while not journal.flush():
+        if time.monotonic() >= deadline:
+            return False
         time.sleep(RETRY_S)
+    return True
 
 
 def _written(path: Path, record: dict[str, Any]) -> bool:

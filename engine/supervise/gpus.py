@@ -54,12 +54,15 @@ def probe_gpus(timeout_s: float = PROBE_TIMEOUT_S) -> list[Gpu] | None:
     """The machine's GPUs by index; [] without a driver; None when NVML did not answer within `timeout_s`."""
     if not has_nvidia_driver():
         return []
-    process = subprocess.Popen(
-        python_module("engine.supervise.probe"),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
+    try:
+        process = subprocess.Popen(
+            python_module("engine.supervise.probe"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+    except OSError:  # no process, no memory: nothing can be known now
+        return None
     try:
         answer, _ = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:

@@ -35,10 +35,11 @@ class Guard:
         generator: Generator,
         devices: int,
         began: float,
+        budget_left: float | None,
     ) -> None:
         self._files, self._spec, self._charge = files, spec, charge
         self._journal, self._errands, self._generator = journal, errands, generator
-        self._device_count, self._began = devices, began
+        self._device_count, self._began, self._budget_left = devices, began, budget_left
         self._reader = SignsReader(files, spec, charge.attempt)
         self._first = self._reader.read()
         self._watchdog = Watchdog(spec.supervision.stall, time.monotonic())
@@ -71,7 +72,7 @@ class Guard:
         return StopOrder("the disk is full: free some space, then restart; nothing written is lost", fault=True)
 
     def _mind_budget(self, now: float) -> StopOrder | None:
-        left, price = self._charge.budget_left, self._spec.budget.gpu_usd_per_hour
+        left, price = self._budget_left, self._spec.budget.gpu_usd_per_hour
         if left is None or price == 0:
             return None
         spent = (now - self._began) / 3600 * price * self._device_count

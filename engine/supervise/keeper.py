@@ -69,12 +69,10 @@ def keep(files: RunFiles, charge: Charge) -> None:
     custody = Custody(files, spec, charge, wakeup=reader)
     catch_signals(custody)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    # A machine whose only keeper is killed, and that nobody looks at, costs money as well.
-    start_idle_watch(workspace_root(files, spec), spec.campaign, spec.budget.on_idle, charge.author)
     ending = custody.run()
     start_idle_watch(workspace_root(files, spec), spec.campaign, spec.budget.on_idle, charge.author)
     if is_wanted(spec, ending.state, restarts=custody.plan is not None):
-        take_over(files, spec, charge.attempt)
+        take_over(files, spec, charge.attempt, going=custody.signals > 0)
 
 
 def parsed(arguments: list[str]) -> tuple[RunFiles, Charge]:

@@ -39,14 +39,23 @@ class KeeperJournal:
             if value.get("event") in ("target_raised", "request_taken", "keeper_started", "run_ended"):
                 self._learn(parse_event(value))
         self._resumed = None
+        self.handled |= self.taken(files)
         self._queue: deque[Event] = deque()
         self.fault: OSError | None = None
 
     @staticmethod
     def taken(files: RunFiles) -> set[str]:
-        """Files of all requests that a keeper of the run has answered."""
-        values = JournalReader(files.keeper_journal).read_new()
+        """Files of the requests that were answered after the end of an attempt."""
+        journals = (JournalReader(path) for path in files.folder.glob("aftermath-*.jsonl"))
+        values = (value for journal in journals for value in journal.read_new())
         return {str(value.get("file")) for value in values if value.get("event") == "request_taken"}
+
+    @classmethod
+    def answered(cls, files: RunFiles) -> set[str]:
+        """Files of all requests that a keeper of the run has answered, during an attempt or after it."""
+        values = JournalReader(files.keeper_journal).read_new()
+        during = {str(value.get("file")) for value in values if value.get("event") == "request_taken"}
+        return during | cls.taken(files)
 
     @staticmethod
     def last_target(files: RunFiles) -> int | None:

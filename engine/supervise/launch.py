@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -16,7 +17,7 @@ from engine.files import RunFiles, make_private_folder, read_json, storage_error
 from engine.journal.events import KeeperStarted, ProcessIdentity, parse_event, utc_now
 from engine.journal.reader import JournalReader
 from engine.logs.sanitise import sanitise, sanitise_block
-from engine.supervise.attempts import next_attempt
+from engine.supervise.attempts import archive, next_attempt
 from engine.supervise.commands import marked_environment, python_module, workspace_root
 from engine.supervise.identity import is_alive, own_identity
 from engine.supervise.liveness import KeeperRecord, is_silent, read_keeper, run_liveness
@@ -30,6 +31,10 @@ POLL_S = 0.01
 _ADOPTION = re.compile(r"attempt-(\d+)\.adopt-(\d+)\.claim")
 
 
+class KeeperIsLateError(RunFailedError):
+    """A keeper was started and has not shown itself in time; it may still come."""
+
+
 def start_attempt(
     files: RunFiles,
     *,
@@ -40,12 +45,15 @@ def start_attempt(
     max_candidates: int | None = None,
     budget_left: float | None = None,
     grace_s: float | None = None,
+    archived: int | None = None,
 ) -> ProcessIdentity:
     """Claim `attempt`, start its keeper detached, and return who that is once its first event is recorded.
 
     With `adopt` it takes over an attempt whose keeper died. `examples` and `max_candidates` raise the target
     (`extend`); `budget_left` caps what this keeper may spend, in US dollars; `grace_s` is how long a stopped
     generator may finish, in seconds.
+
+    `archived`: begin anew, what that attempt made is put away first.
 
     Raises `RefusedError` when the run is live, when somebody else has the claim (naming them), or when devices are
     not free; `RunFailedError` with the keeper's last words when it died.
@@ -64,6 +72,8 @@ def start_attempt(
     _take(claim, spec, author, attempt)
     try:
         _mind_the_other(files, spec, record, attempt, adopt=adopt)
+        if archived is not None:
+            archive(files, archived)
     except PilothouseError:
         claim.unlink(missing_ok=True)
         raise
@@ -80,6 +90,8 @@ def start_attempt(
             arguments += [option, str(value)]
     try:
         return _started(files, spec, arguments, attempt)
+    except KeeperIsLateError:
+        raise  # it may still come, and the claim is its own
     except PilothouseError:
         _release(claim, files, attempt, adoption)
         raise
@@ -122,7 +134,7 @@ def _started(files: RunFiles, spec: RunSpec, arguments: list[str], attempt: int)
         if ended is not None:
             raise _death(files, ended, said_before)
         if time.monotonic() >= deadline:
-            raise RunFailedError(
+            raise KeeperIsLateError(
                 f"the keeper of {spec.id} did not start within {START_TIMEOUT_S:g} s",
                 where=str(files.keeper_log),
                 remedy="look at `pilothouse status`: it may still come",
@@ -247,6 +259,8 @@ def _take(claim: Path, spec: RunSpec, author: str, attempt: int) -> None:
     except FileExistsError:
         raise _claimed_by(claim, spec, attempt) from None
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            claim.unlink(missing_ok=True)  # ours, and empty
         raise storage_error(error, claim) from error
 
 

@@ -10,7 +10,15 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.files import RunFiles, read_json, write_json
-from engine.journal.events import GeneratorStarted, KeeperStarted, ProcessIdentity, RunEnded, parse_event, utc_now
+from engine.journal.events import (
+    GeneratorStarted,
+    Heartbeat,
+    KeeperStarted,
+    ProcessIdentity,
+    RunEnded,
+    parse_event,
+    utc_now,
+)
 from engine.journal.reader import JournalReader
 from engine.supervise.identity import here, is_alive
 
@@ -20,12 +28,13 @@ SILENT_S = 120.0
 second."""
 
 FRESH_S = 30.0
-_TELLING = ("keeper_started", "generator_started", "run_ended")
+_TELLING = ("keeper_started", "generator_started", "heartbeat", "run_ended")
 
 
 class KeeperRecord(BaseModel):
     """`keeper.json`. `adoption` counts the keepers that took this attempt over; `ended` is set once the run's end is
-    recorded and the journal free for the next attempt's keeper. `memory_before` is bytes used per GPU before launch.
+    recorded and the journal free for the next attempt's keeper. `memory_before` is bytes used per GPU before launch,
+    `budget_left` what the attempt may cost in US dollars (None: no cap), `began` when, by the monotonic clock (seconds).
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -41,6 +50,8 @@ class KeeperRecord(BaseModel):
     generator: ProcessIdentity | None = None
     devices: tuple[str, ...] = ()
     memory_before: dict[str, int] = Field(default_factory=dict)
+    budget_left: float | None = None
+    began: float = 0.0
     ended: str | None = None
 
 
@@ -108,6 +119,8 @@ def _from_journal(files: RunFiles) -> KeeperRecord | None:
                 )
             case GeneratorStarted() if record is not None:
                 record = record.model_copy(update={"generator": event.process})
+            case Heartbeat() if record is not None and event.devices:
+                record = record.model_copy(update={"devices": tuple(event.devices)})
             case RunEnded() if record is not None:
                 record = record.model_copy(update={"ended": event.time})
             case _:

@@ -65,7 +65,7 @@ def request_stop(
             elif isinstance(event, KeeperStarted) and event.adopted:
                 say(f"a new keeper took over: pid {event.keeper.pid}")
         if end is not None and _all_gone(files, run_id, attempt):
-            return end
+            return _cancel_restart(files, name, author, say) or end
         _see_to_keeper(files, attempt, author, grace_s)
         if time.monotonic() >= deadline:
             raise _unverified(files, name, run_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,10 +49,11 @@ class SignsReader:
         self._items_before = self._items()
 
     def read(self) -> Signs:
-        for value in self._journal.read_new():
-            event = parse_event(value) if value.get("event") == "phase" else None
-            if isinstance(event, PhaseEntered) and event.attempt == self._attempt:
-                self._phase = event.phase
+        with contextlib.suppress(OSError):  # a file system that falters is no reason to let go of a run
+            for value in self._journal.read_new():
+                event = parse_event(value) if value.get("event") == "phase" else None
+                if isinstance(event, PhaseEntered) and event.attempt == self._attempt:
+                    self._phase = event.phase
         items = self._items()
         if self._foreign and items > self._items_before:
             self._phase = "generating"

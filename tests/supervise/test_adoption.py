@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -14,7 +16,8 @@ from engine.files import read_json, write_json
 from engine.journal.events import KeeperStarted, ProcessIdentity
 from engine.supervise.ending import LOST_REMEDY
 from engine.supervise.identity import is_alive
-from engine.supervise.liveness import KeeperRecord, read_keeper, run_liveness, write_keeper
+from engine.supervise.launch import start_attempt
+from engine.supervise.liveness import SILENT_S, KeeperRecord, read_keeper, run_liveness, write_keeper
 from engine.supervise.requests import write_request
 from engine.supervise.stop import request_stop
 from tests.supervise.conftest import Run, Runs
@@ -38,9 +41,9 @@ def until_told(outcome: str | None) -> str:
     """
 
 
-def without_keeper(runs: Runs, source: str) -> Run:
+def without_keeper(runs: Runs, source: str, **fields: object) -> Run:
     """A run whose keeper was killed while its generator goes on."""
-    run = runs.python(source)
+    run = runs.python(source, **fields)
     run.start()
     run.said("up")
     generator = run.generator()
@@ -246,6 +249,7 @@ def test_a_run_of_another_host_is_not_touched(runs: Runs, bystander: Callable[[]
     elsewhere = near.model_copy(update={"host": "another-pod"})
     run = runs.python(SLEEPER)
     planted(run, elsewhere, elsewhere)
+    run.files.keeper_journal.touch()  # it was heard of just now
     life = run_liveness(run.files)
     assert (life.keeper_alive, life.generator_alive, life.live) == (None, None, True)
     with pytest.raises(RefusedError, match="another host"):
@@ -285,3 +289,48 @@ def test_signals_are_the_kernels_own(runs: Runs) -> None:
     end = run.end()
     assert (end.state, end.exit_code) == ("failed", -9)
     assert end.reason == "killed by SIGKILL (out of memory?)"
+
+
+def test_an_end_that_stands_is_not_judged_again(runs: Runs) -> None:
+    """The keeper was killed after it had recorded the end and before it had let go."""
+    run = runs.python("import sys; sys.exit(7)")
+    run.start()
+    end = run.end()
+    record = read_keeper(run.files)
+    assert record is not None
+    wait_until(lambda: is_alive(record.keeper) is False, what="the keeper's end")
+    write_keeper(run.files, record.model_copy(update={"ended": None}))
+    run.adopt()
+    wait_until(lambda: (found := read_keeper(run.files)) and found.ended, what="its second keeper's leave")
+    assert run.events("run_ended") == [end]
+    assert run.exit()["exit_code"] == 7
+
+
+def test_a_run_of_a_machine_that_is_gone_can_be_started_here(
+    runs: Runs, bystander: Callable[[], ProcessIdentity]
+) -> None:
+    elsewhere = bystander().model_copy(update={"host": "the-pod-before"})
+    run = runs.python("print('up', flush=True)\n")
+    run.files.keeper_journal.write_text("")
+    planted(run, elsewhere, elsewhere)
+    long_ago = time.time() - 2 * SILENT_S
+    os.utime(run.files.keeper_journal, (long_ago, long_ago))
+    start_attempt(run.files, attempt=2, author="ann")
+    assert run.end(attempt=2).state == "succeeded"
+
+
+def test_an_adopted_run_keeps_its_budget(runs: Runs) -> None:
+    run = runs.python(SLEEPER, budget={"gpu_usd_per_hour": 3600})
+    run.start(budget_left=3.0)
+    run.said("up")
+    run.kill(run.keeper())
+    run.adopt()
+    end = run.end()
+    assert (end.state, end.reason) == ("stopped", "budget spent: this attempt may cost $3.00")
+
+
+def test_by_policy_an_orphaned_run_is_ended_cleanly(runs: Runs) -> None:
+    run = without_keeper(runs, SLEEPER, supervision={"keeper_loss": "stop"})
+    run.adopt()
+    end = run.end()
+    assert (end.state, end.reason) == ("stopped", "its keeper was killed, and supervision.keeper_loss says stop")
