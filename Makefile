@@ -11,7 +11,7 @@ demo: $(READY)
 	$(BIN)/pilothouse demo --dir $(DEMO_DIR) $(if $(HEADLESS),--headless)
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 4 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 quick: $(READY)
 	$(BIN)/python -m pytest -m "not slow"

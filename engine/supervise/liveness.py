@@ -34,7 +34,7 @@ _TELLING = ("keeper_started", "generator_started", "heartbeat", "run_ended")
 class KeeperRecord(BaseModel):
     """`keeper.json`. `adoption` counts the keepers that took this attempt over; `ended` is set once the run's end is
     recorded and the journal free for the next attempt's keeper. `memory_before` is bytes used per GPU before launch,
-    `budget_left` what the attempt may cost in US dollars (None: no cap), `began` when, by the monotonic clock (seconds).
+    `budget_left` what the attempt may cost in US dollars (None: no cap), `began` when, in seconds of that boot.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")

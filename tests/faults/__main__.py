@@ -50,7 +50,7 @@ def fault_name(case: Xml.Element) -> str:
 def one_pass(report: Path, options: list[str]) -> tuple[bool, str]:
     """Whether every fault was coped with, and what pytest said."""
     command = [sys.executable, "-m", "pytest", str(HERE), "-q", "--tb=short", "-p", "no:cacheprovider"]
-    command += ["-n", "4", "--dist", "worksteal"]
+    command += ["-n", "2", "--dist", "worksteal"]
     command.append(f"--ignore={HERE / 'test_witnesses.py'}")
     settings = [f"--junitxml={report}", "-o", "junit_duration_report=call"]
     done = subprocess.run([*command, *settings, *options], capture_output=True, text=True, check=False)

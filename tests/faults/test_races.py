@@ -98,7 +98,7 @@ def test_stop_before_there_is_a_keeper(scene: Scene) -> None:
 
 def test_restart_during_a_stop(program: Launched) -> None:
     """It is refused, or waits; there are never two generators."""
-    scene = program(programs.GRACEFUL)
+    scene = program(programs.GRACEFUL.replace("time.sleep(0.7)", "time.sleep(4)"))
     first = scene.who("generator")
     stop = scene.start("stop", RUN)
     wait_until(lambda: b"saving\n" in scene.log(), what="the stop")
