@@ -33,7 +33,6 @@ PHASES = {
     ),
     "generating": re.compile(r"^generated ", re.MULTILINE),
 }
-WAYS = ("stop", "stop --now", "SIGKILL parent", "SIGTERM parent", "SIGKILL core", "SIGKILL keeper", "SIGKILL both")
 CASES = [
     ("generating", "stop"),
     ("generating", "SIGKILL parent"),

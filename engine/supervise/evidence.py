@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.files import RunFiles, write_json
-from engine.journal.events import Census, GenerationEnded, ProcessIdentity, RunEnded, parse_event, utc_now
+from engine.journal.events import Census, Event, GenerationEnded, ProcessIdentity, RunEnded, parse_event, utc_now
 from engine.journal.reader import JournalReader
 from engine.logs.tail import LogTail
 from engine.supervise.ending import Ending
 from engine.supervise.generator import Exit
 from engine.supervise.keeper_journal import KeeperJournal
+
+AnEvent = TypeVar("AnEvent", bound=Event)
 
 REASON_LIMIT = 300
 LAST_WORDS_S = 30.0  # how long a keeper tries to write a run's end to a full disk
@@ -22,31 +24,27 @@ RETRY_S = 0.25
 
 def own_word(files: RunFiles, attempt: int) -> GenerationEnded | None:
     """The generator's end record of this `attempt`, if it left one."""
-    found: GenerationEnded | None = None
-    for value in JournalReader(files.generator_journal).read_new():
-        if value.get("event") == "generation_ended" and value.get("attempt") == attempt:
-            event = parse_event(value)
-            found = event if isinstance(event, GenerationEnded) else found
-    return found
+    return _last(GenerationEnded, "generation_ended", files.generator_journal, attempt)
 
 
 def recorded_end(files: RunFiles, attempt: int) -> RunEnded | None:
     """The end of `attempt` as its keeper recorded it, None while there is none."""
-    found: RunEnded | None = None
-    for value in JournalReader(files.keeper_journal).read_new():
-        if value.get("event") == "run_ended" and value.get("attempt") == attempt:
-            event = parse_event(value)
-            found = event if isinstance(event, RunEnded) else found
-    return found
+    return _last(RunEnded, "run_ended", files.keeper_journal, attempt)
 
 
 def last_census(files: RunFiles, attempt: int) -> list[ProcessIdentity]:
     """The processes that the keepers of `attempt` had last written down as the run's."""
-    found: list[ProcessIdentity] = []
-    for value in JournalReader(files.keeper_journal).read_new():
-        if value.get("event") == "census" and value.get("attempt") == attempt:
+    census = _last(Census, "census", files.keeper_journal, attempt)
+    return census.processes if census is not None else []
+
+
+def _last(wanted: type[AnEvent], kind: str, journal: Path, attempt: int) -> AnEvent | None:
+    """The last event of that kind and attempt in `journal`, None when there is none."""
+    found: AnEvent | None = None
+    for value in JournalReader(journal).read_new():
+        if value.get("event") == kind and value.get("attempt") == attempt:
             event = parse_event(value)
-            found = event.processes if isinstance(event, Census) else found
+            found = event if isinstance(event, wanted) else found
     return found
 
 

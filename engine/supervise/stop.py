@@ -13,6 +13,7 @@ from engine.journal.events import KeeperStarted, ProcessIdentity, RunEnded, Stop
 from engine.journal.reader import JournalReader
 from engine.supervise.attempts import next_attempt
 from engine.supervise.census import marked_processes
+from engine.supervise.evidence import recorded_end
 from engine.supervise.identity import is_alive, read_stat, signal_process
 from engine.supervise.ladder import GRACE_S, TERMINATE_S
 from engine.supervise.launch import start_attempt
@@ -119,7 +120,7 @@ def _cancel_restart(files: RunFiles, name: str, author: str, say: Callable[[str]
         time.sleep(POLL_S)
     if next_attempt(files) - 1 > record.attempt:
         return None  # too late: it has started, and is stopped as any run is
-    return _skip_to_end(JournalReader(files.keeper_journal), record.attempt)
+    return recorded_end(files, record.attempt)
 
 
 def _skip_to_end(journal: JournalReader, attempt: int) -> RunEnded | None:
