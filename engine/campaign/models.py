@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from engine.campaign.fields import LARGEST_MINUTES, Count, NotBool, Seed, Strict, Usd
+from engine.campaign.fields import LARGEST_MINUTES, Count, Minutes, NotBool, Seed, Strict, Usd
 from engine.campaign.supervision import NotifyConfig, OnIdle, SupervisionConfig, SyncConfig
 
 # --- parameters of a run ---------------------------------------------------------------------------------------
@@ -57,11 +57,29 @@ class Parameters(Strict):
 
 
 class ModelConfig(Strict):
-    """`path`: a local model folder, a hub name, or `pocket` for the model that ships with the project."""
+    """`path`: a local model folder, a hub name, or `pocket` for the model that ships with the project.
+
+    `options` are the backend's own: those of vLLM's engine (`max_model_len`, …) for `vllm`, where the server is and how
+    it is talked to for `server`, `threads` and the like for `ctranslate2`.
+    """
 
     path: Annotated[str, Field(min_length=1)] = "pocket"
     backend: Literal["ctranslate2", "vllm", "server"] = "ctranslate2"
     options: dict[str, Any] = Field(default_factory=dict)
+
+
+class EngineConfig(Strict):
+    """The vLLM engine of a campaign. With `keep_warm` it outlives iterations, which attach to it; it stops by itself
+    once nothing has used it for `idle_stop_minutes` (its time costs money all the while).
+
+    `cache_dir` keeps what was compiled, and `models_dir` what was downloaded: durable folders make the next start the
+    fast one (null: vLLM's and the hub's own, below the home folder).
+    """
+
+    keep_warm: bool = False
+    idle_stop_minutes: Minutes = 30
+    cache_dir: Annotated[str, Field(min_length=1)] | None = None
+    models_dir: Annotated[str, Field(min_length=1)] | None = None
 
 
 class GeneratorConfig(Strict):
@@ -260,6 +278,7 @@ class Campaign(Strict):
 
     name: str
     model: ModelConfig = ModelConfig()
+    engine: EngineConfig = EngineConfig()
     generator: GeneratorConfig = GeneratorConfig()
     prompts: PromptFiles | None = None
     pipeline: Pipeline = Pipeline()

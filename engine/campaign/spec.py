@@ -12,6 +12,7 @@ from engine.campaign.fields import Strict
 from engine.campaign.loading import Prompts
 from engine.campaign.models import (
     BudgetConfig,
+    EngineConfig,
     GateConfig,
     GeneratorConfig,
     ModelConfig,
@@ -43,7 +44,10 @@ class ForeignFigures(Strict):
 
 
 class RunSpec(Strict):
-    """Written once, at launch (or import). `parent` is the run whose parameters this one started from."""
+    """Written once, at launch (or import). `parent` is the run whose parameters this one started from.
+
+    Of kind `engine` it is no run but a model that is kept loaded, which runs attach to; it is kept as a run is.
+    """
 
     v: int = SPEC_VERSION
     run_id: str = Field(default_factory=lambda: str(uuid.uuid4()))
@@ -55,6 +59,7 @@ class RunSpec(Strict):
     parent: str | None = None
     workspace: str = ""
     model: ModelConfig = ModelConfig()
+    engine: EngineConfig = EngineConfig()
     generator: GeneratorConfig = GeneratorConfig()
     prompts: Prompts | None = None
     pipeline: Pipeline = Pipeline()

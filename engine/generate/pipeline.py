@@ -79,7 +79,7 @@ class Pipeline:
         self._backend, self._prompts = backend, prompts
         self._records, self._journal = records, journal
         self._progress, self._stop, self._attempt = progress, stop, attempt
-        self._concurrency = spec.pipeline.concurrency or backend.capabilities.concurrency
+        self._concurrency = spec.pipeline.concurrency or backend.concurrency
         self._events: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._index = InstructionIndex(prompts.examples)
         self._done, self._highest = history.done, history.highest

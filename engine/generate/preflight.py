@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.generate.backends.base import Backend, label_tokens
 from engine.generate.critics import LABELS
-from engine.generate.models import ModelFolder
+from engine.generate.models.folder import ModelFolder
 from engine.generate.progress import log
 from engine.generate.prompts import PromptBuilder
 

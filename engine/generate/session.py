@@ -20,7 +20,8 @@ from engine.generate.artifacts import Session, write_artifacts
 from engine.generate.backends import check_backend, open_backend
 from engine.generate.backends.base import Backend
 from engine.generate.history import History, read_history, read_records
-from engine.generate.models import ModelFolder, resolve_ctranslate2
+from engine.generate.models.converted import resolve_ctranslate2
+from engine.generate.models.folder import ModelFolder
 from engine.generate.pipeline import Ending, Pipeline
 from engine.generate.preflight import run_preflight
 from engine.generate.progress import Progress, log

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from engine.journal.events import GeneratorBeat
+from engine.journal.figures import EngineFigures
 
 BEAT_S = 2.0
 
@@ -17,6 +18,6 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def generator_beat(attempt: int) -> GeneratorBeat:
-    """The generator's sign of life, now."""
-    return GeneratorBeat(attempt=attempt, boot_id=boot_id(), monotonic=time.monotonic())
+def generator_beat(attempt: int, engine: EngineFigures | None = None) -> GeneratorBeat:
+    """The generator's sign of life, now, with its backend's figures."""
+    return GeneratorBeat(attempt=attempt, boot_id=boot_id(), monotonic=time.monotonic(), engine=engine)

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from engine.journal.figures import EngineFigures, GpuFigures
+
 EVENT_VERSION = 1
 
 RunEndState = Literal["succeeded", "failed", "stopped", "lost"]
@@ -49,13 +51,15 @@ class Event(BaseModel):
 
 class KeeperStarted(Event):
     """A keeper took the run; `adopted` when it took over from one that died. `found_alive`: something of the run was
-    going then; otherwise it had died unwatched, and its devices had been free since."""
+    going then; otherwise it had died unwatched, and its devices had been free since. `engine` is the one that the run
+    attaches to, empty where the generator loads the model itself."""
 
     event: Literal["keeper_started"] = "keeper_started"
     keeper: ProcessIdentity
     adopted: bool = False
     found_alive: bool = True
     author: str = ""
+    engine: str = ""
 
 
 class TargetRaised(Event):
@@ -76,7 +80,8 @@ class GeneratorStarted(Event):
 class Heartbeat(Event):
     """The keeper lives and the devices are taken.
 
-    `monotonic` is seconds of CLOCK_BOOTTIME's relative CLOCK_MONOTONIC, comparable within one `boot_id` only.
+    `monotonic` is seconds of CLOCK_BOOTTIME's relative CLOCK_MONOTONIC, comparable within one `boot_id` only. `gpus`
+    and `engine` are the figures of the run's GPUs, and of what computes on them, where they are known.
     """
 
     event: Literal["heartbeat"] = "heartbeat"
@@ -84,6 +89,8 @@ class Heartbeat(Event):
     monotonic: Annotated[float, Field(allow_inf_nan=False)]
     devices: list[str]
     rss_bytes: int = 0
+    gpus: list[GpuFigures] = Field(default_factory=list)
+    engine: EngineFigures | None = None
 
 
 class Census(Event):
@@ -206,6 +213,33 @@ class RestartSettled(Event):
     detail: str = ""
 
 
+class LoadProgress(Event):
+    """How far a model's download or start is: `stage` in words (`weights`, `compiling`), `share` of that stage from 0
+    to 1 where it tells, `detail` in words (`12.1 of 61.0 GB`)."""
+
+    event: Literal["load_progress"] = "load_progress"
+    stage: str
+    share: Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)] | None = None
+    detail: str = ""
+
+
+class EngineReady(Event):
+    """The engine answers, `seconds` after its start; `address` is the Unix socket it listens on."""
+
+    event: Literal["engine_ready"] = "engine_ready"
+    address: str
+    model: str
+    seconds: float
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+class EngineUse(Event):
+    """From here on the engine is used (a run is attached, a request is in flight), or it is idle."""
+
+    event: Literal["engine_use"] = "engine_use"
+    in_use: bool
+
+
 class PolicyAsked(Event):
     """At its end the keeper asked the policy whether to go on by itself."""
 
@@ -250,11 +284,12 @@ class ListGenerated(Event):
 
 class GeneratorBeat(Event):
     """The generator goes on: at most one every other second, at each phase and at its end. `monotonic` as in
-    `Heartbeat`: what it did while no keeper lived is charged by it."""
+    `Heartbeat`: what it did while no keeper lived is charged by it. `engine`: the figures of its backend."""
 
     event: Literal["generator_beat"] = "generator_beat"
     boot_id: str
     monotonic: Annotated[float, Field(allow_inf_nan=False)]
+    engine: EngineFigures | None = None
 
 
 class GenerationEnded(Event):
@@ -284,6 +319,9 @@ KeeperEvent = (
     | Notified
     | RestartPlanned
     | RestartSettled
+    | LoadProgress
+    | EngineReady
+    | EngineUse
     | PolicyAsked
 )
 GeneratorEvent = GenerationStarted | PhaseEntered | ListGenerated | GeneratorBeat | GenerationEnded

@@ -46,7 +46,14 @@ class ScriptedBackend:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities("scripted", True, True, True, True, self._concurrency)
+        return Capabilities("scripted", True, True, True, True)
+
+    @property
+    def concurrency(self) -> int:
+        return self._concurrency
+
+    def figures(self) -> None:
+        return None
 
     def generate(self, prompt: str, parameters: SamplingParameters) -> Future[Completion]:
         self.asked.append(prompt)

@@ -16,7 +16,8 @@ from engine.errors import ConfigurationError
 from engine.generate.backends import backend_available, missing_packages, open_backend
 from engine.generate.backends.base import Backend, RequestFailedError, SamplingParameters, label_tokens
 from engine.generate.critics import LABELS
-from engine.generate.models import POCKET_FOLDER, resolve_ctranslate2
+from engine.generate.models.converted import resolve_ctranslate2
+from engine.generate.models.folder import POCKET_FOLDER
 
 SAMPLING = SamplingParameters(temperature=0.9, top_p=0.95, repetition_penalty=1.1, max_tokens=40, seed=1)
 LIST = "Short tasks for a language model:\n1. Name the capital of Norway.\n2. Add 47 and 12.\n3."

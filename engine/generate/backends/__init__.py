@@ -45,7 +45,7 @@ def check_backend(model: ModelConfig) -> None:
 
 def check_model(model: ModelConfig) -> None:
     """`ConfigurationError` when the backend or the model folder cannot be used; loads nothing."""
-    from engine.generate.models import resolve_ctranslate2
+    from engine.generate.models.converted import resolve_ctranslate2
 
     check_backend(model)
     resolve_ctranslate2(model)
@@ -55,6 +55,6 @@ def open_backend(model: ModelConfig) -> Backend:
     """Load the model. `ConfigurationError` when backend or model folder cannot be used; may take minutes."""
     check_backend(model)
     from engine.generate.backends.ctranslate2 import CTranslate2Backend
-    from engine.generate.models import resolve_ctranslate2
+    from engine.generate.models.converted import resolve_ctranslate2
 
     return CTranslate2Backend(resolve_ctranslate2(model), model.options)

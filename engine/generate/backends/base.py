@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from engine.errors import ConfigurationError
+from engine.journal.figures import EngineFigures
 
 FinishReason = Literal["stop", "length", "eos", "repetition", "error"]
 
@@ -30,7 +31,8 @@ class Completion:
     """One finished completion.
 
     `text` is what was generated, without the stop string. `finish_reason`: `stop` (with the string in
-    `stop_reason`), `length` (max_tokens), `eos` (the model's own end), `repetition` (a backend's own loop detector).
+    `stop_reason`; None from a server that does not tell which, or whether it was the model's own end), `length`
+    (max_tokens), `eos` (the model's own end), `repetition` (a backend's own loop detector).
     """
 
     text: str
@@ -42,33 +44,43 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class LabelScores:
-    """Natural log probability of each label as the next token after the prompt, over the whole vocabulary."""
+    """Natural log probability of each label as the next token after the prompt, over the whole vocabulary.
+
+    `bounded` names labels of which only an upper bound is known: a server that tells the likeliest tokens alone had
+    less likely ones for them. Their value is that bound.
+    """
 
     logprobs: dict[str, float]
     prompt_tokens: int
+    bounded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a backend can do, declared; `concurrency` is how many requests it likes in flight."""
+    """What a backend can do, declared or found out by trying; `versions` of what it is made of."""
 
     name: str
     seed_per_request: bool
     label_scores: bool
     repetition_penalty: bool
     cancel: bool
-    concurrency: int
     versions: dict[str, str] = field(default_factory=dict)
 
 
 class Backend(Protocol):
     """Requests go in one by one, each result comes back through its own future as it finishes.
 
-    A failed request fails its future (with `RequestFailedError`), never the backend.
+    A failed request fails its future (with `RequestFailedError`), never the backend. When the backend itself is gone
+    (its process died, its server stays away) every future fails with `BackendLostError`, those to come included.
     """
 
     @property
     def capabilities(self) -> Capabilities: ...
+
+    @property
+    def concurrency(self) -> int:
+        """How many requests it likes in flight just now; may change while it works."""
+        ...
 
     def generate(self, prompt: str, parameters: SamplingParameters) -> Future[Completion]:
         """Start one completion."""
@@ -86,6 +98,10 @@ class Backend(Protocol):
         """Token ids of `text`, with or without the special tokens that the tokenizer would add."""
         ...
 
+    def figures(self) -> EngineFigures | None:
+        """What the engine does just now; None where nothing is known."""
+        ...
+
     def cancel(self) -> None:
         """Drop what has not begun; what runs may finish. Futures of dropped requests are cancelled."""
         ...
@@ -99,11 +115,21 @@ class RequestFailedError(Exception):
     """One request failed (an over-long prompt, a backend's error); the others go on."""
 
 
-def label_tokens(backend: Backend, labels: Sequence[str]) -> dict[str, int]:
+class BackendLostError(Exception):
+    """The backend is gone: no request can succeed any more."""
+
+
+class Tokens(Protocol):
+    """What turns text into token ids."""
+
+    def token_ids(self, text: str, *, special: bool) -> list[int]: ...
+
+
+def label_tokens(tokens: Tokens, labels: Sequence[str]) -> dict[str, int]:
     """Token id of each label; `ConfigurationError` when one is not a single token of the model."""
     found: dict[str, int] = {}
     for label in labels:
-        ids = backend.token_ids(label, special=False)
+        ids = tokens.token_ids(label, special=False)
         if len(ids) != 1:
             raise ConfigurationError(
                 f"the critic's label {label!r} is {len(ids)} tokens of this model, and must be one",

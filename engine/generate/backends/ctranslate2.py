@@ -34,7 +34,7 @@ from engine.generate.backends.base import (
     SamplingParameters,
     label_tokens,
 )
-from engine.generate.models import ModelFolder
+from engine.generate.models.folder import ModelFolder
 
 T = TypeVar("T")
 
@@ -74,13 +74,19 @@ class CTranslate2Backend:
             label_scores=True,
             repetition_penalty=True,
             cancel=True,
-            concurrency=2 * self._threads,
             versions={
                 "ctranslate2": ctranslate2.__version__,
                 "tokenizers": tokenizers.__version__,
                 "numpy": np.__version__,
             },
         )
+
+    @property
+    def concurrency(self) -> int:
+        return 2 * self._threads
+
+    def figures(self) -> None:
+        """Nothing that the run's own counts do not tell."""
 
     def generate(self, prompt: str, parameters: SamplingParameters) -> Future[Completion]:
         return self._submit(lambda: self._complete(prompt, parameters))

@@ -1,34 +1,15 @@
-"""Finds the model that a campaign names, and checks in no time that it can be loaded at all."""
+"""Finds the CTranslate2 model that a campaign names, and checks in no time that it can be loaded at all."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from engine.campaign.models import ModelConfig
 from engine.errors import ConfigurationError
-from engine.files import read_json
+from engine.generate.models.folder import POCKET, POCKET_FOLDER, ModelFolder, context_of, has_chat_template
 
-POCKET = "pocket"
-POCKET_FOLDER = Path(__file__).resolve().parent.parent / "models" / "pocket"
 NEEDED_BY_CTRANSLATE2 = ("model.bin", "config.json")
 VOCABULARIES = ("vocabulary.json", "vocabulary.txt", "shared_vocabulary.json", "shared_vocabulary.txt")
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFolder:
-    """A CTranslate2 model on disk: `weights` holds model.bin, `tokenizer` is a tokenizer.json.
-
-    `context` is the most tokens (prompt and completion) it was trained for, None where nothing says so.
-    """
-
-    name: str
-    weights: Path
-    tokenizer: Path
-    context: int | None
-    chat_template: bool
 
 
 def resolve_ctranslate2(model: ModelConfig) -> ModelFolder:
@@ -43,8 +24,8 @@ def resolve_ctranslate2(model: ModelConfig) -> ModelFolder:
         name=model.path,
         weights=weights,
         tokenizer=tokenizer,
-        context=_context(model, tokenizer.parent),
-        chat_template=_has_chat_template(tokenizer.parent),
+        context=context_of(model, tokenizer.parent),
+        chat_template=has_chat_template(tokenizer.parent),
     )
 
 
@@ -110,27 +91,3 @@ def _tokenizer(weights: Path) -> Path:
         where=f"{weights} and {weights.parent / 'hf'}",
         remedy="copy tokenizer.json from the Hugging Face folder that the model was converted from",
     )
-
-
-def _context(model: ModelConfig, hugging_face: Path) -> int | None:
-    """`model.options.max_model_len`, else what the Hugging Face configuration says."""
-    option = model.options.get("max_model_len")
-    if option is not None:
-        if not isinstance(option, int) or isinstance(option, bool) or option < 1:
-            raise ConfigurationError(
-                f"model.options.max_model_len: {option!r} is not a number of tokens", remedy="write a whole number"
-            )
-        return option
-    limit = (read_json(hugging_face / "config.json") or {}).get("max_position_embeddings")
-    return limit if isinstance(limit, int) else None
-
-
-def _has_chat_template(folder: Path) -> bool:
-    """Whether the tokenizer's folder carries a chat template: a hint that this is no base model."""
-    if (folder / "chat_template.jinja").is_file():
-        return True
-    try:
-        settings: Any = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(settings, dict) and bool(settings.get("chat_template"))

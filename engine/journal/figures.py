@@ -1,0 +1,42 @@
+"""Live figures of an inference engine and of GPUs, as they stand in the journals and on the screen."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+
+class EngineFigures(BaseModel):
+    """What an engine does just now; None for what it does not tell.
+
+    Tokens per second are over the last interval that was looked at: `prompt` those computed or taken from the prefix
+    cache, `generation` those sampled. `running` and `waiting` count requests, `kv_cache_usage` is a share of the KV
+    cache, `prefix_cache_hit_rate` the share of prompt tokens found in the prefix cache in the interval.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
+
+    prompt_tokens_per_s: Amount | None = None
+    generation_tokens_per_s: Amount | None = None
+    running: Annotated[int, Field(ge=0)] | None = None
+    waiting: Annotated[int, Field(ge=0)] | None = None
+    kv_cache_usage: Share | None = None
+    prefix_cache_hit_rate: Share | None = None
+
+
+class GpuFigures(BaseModel):
+    """One GPU just now: `utilisation` in per cent, memory in bytes, power in watts; None where the driver is silent."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
+
+    uuid: str
+    index: int
+    name: str = ""
+    utilisation: Amount | None = None
+    used_bytes: int = 0
+    total_bytes: int = 0
+    power_w: Amount | None = None
