@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -31,22 +31,37 @@ class CriticVerdict:
         return asdict(self)
 
 
-def judge(logprobs: Mapping[str, float], threshold: float) -> CriticVerdict:
-    """The verdict of natural log probabilities of the four `LABELS`; equal sums are not good."""
-    a = _logsumexp([logprobs[label] for label in GOOD_LABELS])
-    b = _logsumexp([logprobs[label] for label in BAD_LABELS])
-    margin = abs(a - b) if a != b else 0.0
+def judge(logprobs: Mapping[str, float], threshold: float, bounded: Collection[str] = ()) -> CriticVerdict:
+    """The verdict of natural log probabilities of the four `LABELS`; equal sums are not good.
+
+    Of the labels in `bounded` only an upper bound is known. A verdict must hold wherever they are below it; the margin
+    is the least it can be, and 0 when either verdict could be true.
+    """
+    good_low, good_high = _range(GOOD_LABELS, logprobs, bounded)
+    bad_low, bad_high = _range(BAD_LABELS, logprobs, bounded)
+    if good_low > bad_high:
+        good, margin = True, good_low - bad_high
+    elif bad_low >= good_high:
+        good, margin = False, bad_low - good_high if bad_low != good_high else 0.0
+    else:
+        good, margin = good_high > bad_high, 0.0
     return CriticVerdict(
-        good=a > b,
+        good=good,
         confident=margin >= threshold,
-        label="A" if a > b else "B",
+        label="A" if good else "B",
         margin=margin,
         logprobs={label: logprobs[label] for label in LABELS},
     )
 
 
+def _range(labels: Sequence[str], logprobs: Mapping[str, float], bounded: Collection[str]) -> tuple[float, float]:
+    """Least and largest log probability that one of `labels` comes next."""
+    known = [logprobs[label] for label in labels if label not in bounded]
+    return _logsumexp(known), _logsumexp([logprobs[label] for label in labels])
+
+
 def _logsumexp(values: list[float]) -> float:
-    highest = max(values)
+    highest = max(values, default=-math.inf)
     if highest == -math.inf:
         return highest
     return highest + math.log(sum(math.exp(value - highest) for value in values))
