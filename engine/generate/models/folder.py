@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.campaign.models import ModelConfig
 from engine.errors import ConfigurationError
-from engine.files import read_json
+from engine.generate.models.reading import read_object
 
 POCKET = "pocket"
 POCKET_FOLDER = Path(__file__).resolve().parents[2] / "models" / "pocket"
@@ -40,7 +39,7 @@ def context_of(model: ModelConfig, folder: Path) -> int | None:
                 f"model.options.max_model_len: {option!r} is not a number of tokens", remedy="write a whole number"
             )
         return option
-    limit = (read_json(folder / "config.json") or {}).get("max_position_embeddings")
+    limit = _object_in(folder / "config.json").get("max_position_embeddings")
     return limit if isinstance(limit, int) else None
 
 
@@ -48,8 +47,12 @@ def has_chat_template(folder: Path) -> bool:
     """Whether the tokenizer's folder carries a chat template: a hint that this is no base model."""
     if (folder / "chat_template.jinja").is_file():
         return True
+    return bool(_object_in(folder / "tokenizer_config.json").get("chat_template"))
+
+
+def _object_in(path: Path) -> dict[str, Any]:
+    """The JSON object in a file that need not be there, nor be right: empty then."""
     try:
-        settings: Any = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(settings, dict) and bool(settings.get("chat_template"))
+        return read_object(path)
+    except ConfigurationError:
+        return {}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from engine.errors import ConfigurationError
+from engine.logs.sanitise import sanitise
 
 
 class _Encoder(Protocol):
@@ -72,5 +73,7 @@ class _Slow:
 def _unreadable(place: Path, error: Exception) -> ConfigurationError:
     lines = str(error).splitlines() or [type(error).__name__]
     return ConfigurationError(
-        f"the model's tokenizer cannot be read: {lines[0]}", where=str(place), remedy="copy the model again"
+        f"the model's tokenizer cannot be read: {sanitise(lines[0], 300)}",
+        where=sanitise(str(place), 300),
+        remedy="copy the model again",
     )
