@@ -43,7 +43,8 @@ def open_dashboard(root: Path, campaign: str | None = None) -> int:
     if app.crash is not None:
         sys.stderr.write(_crash_report(app.crash))
         return EXIT_CRASHED
-    going = [run.id for run in app.view.runs if run.live]
+    engine = app.view.engine
+    going = [run.id for run in app.view.runs if run.live] + ([engine.id] if engine is not None and engine.live else [])
     if going and result is not None:
         again = "pilothouse" if root.resolve() == Path.cwd() else f"cd {shlex.quote(str(root))} && pilothouse"
         verb, it = ("goes on", "it") if len(going) == 1 else ("go on", "them")

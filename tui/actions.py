@@ -88,6 +88,22 @@ def _idle(view: View) -> str | None:
             return "too late: the command was run"
 
 
+def _engine(view: View) -> str | None:
+    """An engine that there is can always be looked at and stopped, whatever became of the campaign's file."""
+    current = view.current
+    if current is None:
+        return "no campaign is open"
+    config = current.campaign
+    if current.engine is None or not (current.engine.live or current.engine.gpu_held):
+        if config is None:
+            return "its file cannot be used: what is wrong stands on top"
+        if config.generator.kind != "builtin":
+            return f"{current.name} has no engine: its generator is a program of its own"
+        if config.model.backend != "vllm":
+            return f"{current.name} has no engine: its backend is {config.model.backend}, not vllm"
+    return _not_busy(view)
+
+
 def _runs(view: View) -> str | None:
     return None if len(view.runs) > 1 else "there is only one run" if view.runs else "there is no run yet"
 
@@ -171,6 +187,15 @@ ACTIONS: tuple[Action, ...] = (
         on_run=True,
     ),
     Action("log", "l", "l", "log", "The whole log of the selected run", footer=2, refusal=_run, on_run=True),
+    Action(
+        "engine",
+        "e",
+        "e",
+        "engine",
+        "The engine that the campaign keeps warm: what it does and costs; start it, stop it, its log; asks first",
+        footer=5,
+        refusal=_engine,
+    ),
     Action(
         "compare",
         "c",

@@ -23,11 +23,12 @@ from tui.actions import in_scope
 from tui.cells import clean
 from tui.cockpit import Cockpit
 from tui.feed import Feed
-from tui.messages import CallEnded, CallProgress, ForecastArrived, LogArrived, SnapshotArrived
+from tui.messages import CallEnded, CallProgress, ForecastArrived, LogArrived, PlanArrived, SnapshotArrived
 from tui.operations import Operations
 from tui.places import state_folder
 from tui.screens.base import ActionScreen
 from tui.screens.dashboard import DashboardScreen
+from tui.screens.dialog import Dialog
 from tui.screens.picker import PickerScreen
 from tui.theme import PILOTHOUSE
 from tui.view import STALE_AFTER_S, View
@@ -175,7 +176,7 @@ class PilothouseApp(App[int]):
             return
         self.view = view
         for screen in self.screen_stack:
-            if isinstance(screen, ActionScreen) and screen.is_mounted:
+            if isinstance(screen, ActionScreen | Dialog) and screen.is_mounted:
                 screen.show_view(view)
 
     def select_neighbour(self, step: int) -> None:
@@ -206,6 +207,9 @@ class PilothouseApp(App[int]):
 
     def on_forecast_arrived(self, message: ForecastArrived) -> None:
         self.operations.forecast_arrived(message)
+
+    def on_plan_arrived(self, message: PlanArrived) -> None:
+        self.operations.engine.plan_arrived(message)
 
     def keep_screenshot(self) -> None:
         """Save the screen as SVG where it works on a server too, and say where."""

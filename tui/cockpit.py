@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from engine.policy.actions import NextAction
 from engine.snapshot import IdleCountdown, Snapshot
+
+if TYPE_CHECKING:
+    from engine.warm import EnginePlan
 
 
 class Cockpit(Protocol):
@@ -38,3 +41,12 @@ class Cockpit(Protocol):
 
     def forecast_restart(self, run_id: str) -> float | None:
         """US dollars that a restart is expected to cost; None when unknown."""
+
+    def plan_engine(self, campaign: str) -> EnginePlan:
+        """What `start_engine` would do, and what it is forecast to cost; refuses as that would, but starts nothing."""
+
+    def start_engine(self, campaign: str, say: Callable[[str], None]) -> str:
+        """Start the campaign's engine, or find it up; its id, once its keeper has it."""
+
+    def stop_engine(self, campaign: str, *, now: bool, on_progress: Callable[[str], None]) -> tuple[str, str]:
+        """Stop the campaign's engine: its id and final state once nothing of it lives and its GPU is free."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from engine.report.formatting import OPERATORS, duration, held_text, is_stalled, metric_title, money, signs
@@ -31,6 +32,9 @@ PARAMETER_LABELS: dict[str, str] = {
 
 BACKEND_LABELS = {"vllm": "vLLM", "ctranslate2": "CTranslate2", "server": "server"}
 
+
+PER_CENT = re.compile(r"(\d{1,3}(?:\.\d{1,3})?) ?%")
+"""A share in a sentence of somebody else's."""
 
 LONGEST_GAP_S = 60.0
 """Beyond this a silent keeper is no clock any more."""
@@ -69,6 +73,24 @@ def run_label(name: str, width: int) -> str:
 def percent(fraction: float | None) -> str:
     """`20.9 %`, one decimal always so that a column of them lines up; `–` when not known."""
     return "–" if fraction is None else f"{fraction * 100:.1f} %"
+
+
+def whole_percent(fraction: float) -> str:
+    """`41 %`, three digits wide so that it stays in its place while it changes."""
+    return f"{fraction * 100:3.0f} %"
+
+
+def loading(text: str, engine: str = "") -> str:
+    """How far a model's start is, e.g. `weights 40 %`, without the name of the `engine` that it stands behind."""
+    if engine and text in (engine, f"{engine}:"):
+        return f"waits for {engine}"
+    return PER_CENT.sub(r"\1 %", text.removeprefix(f"{engine}: ") if engine else text)
+
+
+def share_of(text: str) -> float | None:
+    """The first per cent that stands in `text`, as a share of one; None where there is none."""
+    found = PER_CENT.search(text)
+    return min(1.0, float(found[1]) / 100) if found else None
 
 
 def number(value: float | None) -> str:

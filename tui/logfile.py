@@ -47,7 +47,7 @@ class LogFile:
         """Octets in the file; None when there is none to read."""
         try:
             return self.path.stat().st_size
-        except OSError:
+        except (OSError, ValueError):  # ValueError: no file can have such a name
             return None
 
     def start(self) -> int:
@@ -100,7 +100,7 @@ class _Reader:
     def __enter__(self) -> _Reader:
         try:
             self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError:
+        except (OSError, ValueError):
             self._descriptor = None
         return self
 

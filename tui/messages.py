@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual.message import Message
 
 from engine.errors import PilothouseError
 from engine.snapshot import RunSnapshot, Snapshot
+
+if TYPE_CHECKING:
+    from engine.warm import EnginePlan
 
 
 class SnapshotArrived(Message):
@@ -57,3 +62,13 @@ class ForecastArrived(Message):
         super().__init__()
         self.run = run
         self.usd = usd
+
+
+class PlanArrived(Message):
+    """What starting an engine for `campaign` would do, or `error` why that is refused."""
+
+    def __init__(self, campaign: str, plan: EnginePlan | None = None, error: PilothouseError | None = None) -> None:
+        super().__init__()
+        self.campaign = campaign
+        self.plan = plan
+        self.error = error

@@ -10,8 +10,10 @@ from engine.policy.actions import NextAction
 from engine.snapshot import RunSnapshot
 from tui import formatting
 from tui.calls import Call, Calls, Progress
+from tui.engine_operations import EngineOperations
+from tui.forecasts import at_the_pace_of, duration_for, engine_paragraphs, money_paragraphs, whole_cost
 from tui.messages import CallEnded, CallProgress, ForecastArrived
-from tui.screens.confirm import AmountScreen, ConfirmScreen, StopScreen, error_paragraphs
+from tui.screens.confirm import AmountScreen, ConfirmScreen, StopScreen, UnderWayScreen, error_paragraphs
 from tui.screens.dialog import NoticeScreen, Paragraph
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ class Operations:
         self._app = app
         self.calls = Calls(app.post_safely)
         self._keeping = Calls(app.post_safely)
+        self.engine = EngineOperations(app, self._begin)
 
     def settle(self, timeout_s: float) -> None:
         """Give calls that are under way a moment."""
@@ -43,8 +46,9 @@ class Operations:
         paragraphs = [
             Paragraph(title, "title"),
             Paragraph(action.reason),
+            *engine_paragraphs(current),
             Paragraph(""),
-            *self._money(action.cost_usd, action.duration_s, action.basis),
+            *money_paragraphs(view.budget, action.cost_usd, action.duration_s, action.basis),
             *_change_paragraphs(action),
             Paragraph(""),
             Paragraph(action.command or "", "strong", verbatim=True),
@@ -96,7 +100,7 @@ class Operations:
         if run is None:
             return
         if fresh:
-            self._restart_dialog(run, _whole_cost(run), fresh=True)
+            self._restart_dialog(run, whole_cost(run), fresh=True)
             return
 
         def ask() -> None:
@@ -116,6 +120,7 @@ class Operations:
 
     def _restart_dialog(self, run: RunSnapshot, usd: float | None, *, fresh: bool) -> None:
         kept = f"{run.counts.kept:,} of {run.counts.target:,} kept"
+        pace = at_the_pace_of(run) if usd is not None else None
         what = (
             f"A new attempt from the first sample; what attempt {run.attempt} made is put aside."
             if fresh
@@ -124,10 +129,11 @@ class Operations:
         paragraphs = [
             Paragraph(f"{'begin anew' if fresh else 'resume'} {run.name}", "title"),
             Paragraph(what),
+            *self._engine(run),
             Paragraph(""),
             Paragraph(f"pilothouse restart {run.id}{' --fresh' if fresh else ''}", "strong", verbatim=True),
             Paragraph(""),
-            *self._money(usd, _duration_for(run, usd), _like(run) if fresh and usd is not None else None),
+            *money_paragraphs(self._app.view.budget, usd, duration_for(run, usd), pace if fresh else None),
         ]
 
         def answered(yes: bool | None) -> None:
@@ -165,10 +171,11 @@ class Operations:
         paragraphs = [
             Paragraph(f"extend {run.name} to {examples:,} pairs", "title"),
             Paragraph(f"{more:,} more than the {run.counts.kept:,} there are."),
+            *self._engine(run),
             Paragraph(""),
             Paragraph(f"pilothouse extend {run.id} --examples {examples}", "strong", verbatim=True),
             Paragraph(""),
-            *self._money(usd, seconds, _like(run) if usd is not None else None),
+            *money_paragraphs(self._app.view.budget, usd, seconds, at_the_pace_of(run) if usd is not None else None),
         ]
 
         def answered(yes: bool | None) -> None:
@@ -176,6 +183,11 @@ class Operations:
                 self._begin(f"extend {run.name}", lambda _: f"{self._app.service.extend(run.id, examples)} goes on")
 
         self._app.push_screen(ConfirmScreen(paragraphs, yes="yes, extend"), answered)
+
+    def _engine(self, run: RunSnapshot) -> list[Paragraph]:
+        """What becomes of the engine when `run` goes on with the model it began with."""
+        current = self._app.view.current
+        return engine_paragraphs(current, run.model) if current is not None else []
 
     # --- an idle machine -----------------------------------------------------------------------------------------
 
@@ -196,13 +208,13 @@ class Operations:
     # --- reporting -----------------------------------------------------------------------------------------------
 
     def progressed(self, message: CallProgress) -> None:
-        dialog = self._stop_dialog()
+        dialog = self._dialog_under_way()
         if dialog is not None:
             dialog.progress(message.text)
 
     def ended(self, message: CallEnded) -> None:
         """Say what came of a call: in the dialog that waits for it, else as a notice."""
-        dialog = self._stop_dialog() if message.what == self.calls.busy else None
+        dialog = self._dialog_under_way() if message.what == self.calls.busy else None
         for calls in (self.calls, self._keeping):
             if message.what == calls.busy:
                 calls.ended()
@@ -221,26 +233,9 @@ class Operations:
             self._app.say(f"wait until this is done: {self.calls.busy}", severity="warning")
         return begun
 
-    def _stop_dialog(self) -> StopScreen | None:
+    def _dialog_under_way(self) -> UnderWayScreen | None:
         screen = self._app.screen
-        return screen if isinstance(screen, StopScreen) and screen.under_way else None
-
-    def _money(self, usd: float | None, seconds: float | None, basis: str | None) -> list[Paragraph]:
-        """What it is expected to take, what that rests on, and what the budget has left."""
-        time = f", {formatting.duration(seconds)}" if seconds is not None else ""
-        budget = self._app.view.budget
-        paragraphs = [Paragraph(f"forecast: {formatting.about(usd)}{time}{f' ({basis})' if basis else ''}")]
-        if budget is not None:
-            over = usd is not None and usd > budget.left_usd
-            left = formatting.money_left(budget.left_usd, budget.limit_usd)
-            paragraphs.append(
-                Paragraph(
-                    f"budget: {left} of {formatting.money(budget.limit_usd)} left"
-                    + (" – this goes over it" if over else ""),
-                    "warn" if over else "dim",
-                )
-            )
-        return paragraphs
+        return screen if isinstance(screen, UnderWayScreen) and screen.under_way else None
 
 
 def _change_paragraphs(action: NextAction) -> list[Paragraph]:
@@ -274,17 +269,3 @@ def _title(action: NextAction) -> str:
 
 def _told(action: NextAction) -> str:
     return f"{action.kind}: {action.run} was started" if action.run else f"{action.kind} was done"
-
-
-def _like(run: RunSnapshot) -> str:
-    return f"at the pace of {run.name} so far"
-
-
-def _duration_for(run: RunSnapshot, usd: float | None) -> float | None:
-    """Seconds that `usd` buy at the price that the run has had per second; None when that is not known."""
-    return usd * run.active_s / run.cost_usd if usd is not None and run.cost_usd > 0 else None
-
-
-def _whole_cost(run: RunSnapshot) -> float | None:
-    """What all of a run costs at the price per kept pair that it has had; None when it kept none."""
-    return run.cost_usd / run.counts.kept * run.counts.target if run.counts.kept else None

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.budget.money import Budget
+from engine.figures import GpuFigures
 from engine.policy.actions import NextAction
-from engine.snapshot import CampaignSnapshot, IdleCountdown, RunSnapshot, Snapshot
+from engine.snapshot import CampaignSnapshot, EngineSnapshot, IdleCountdown, RunSnapshot, Snapshot
 
 STALE_AFTER_S = 3.0
 
@@ -62,9 +63,26 @@ class View:
         return self.current.idle if self.current else None
 
     @property
+    def engine(self) -> EngineSnapshot | None:
+        return self.current.engine if self.current else None
+
+    @property
+    def gpus(self) -> tuple[GpuFigures, ...]:
+        """All GPUs of the workspace that something is known of just now, by their number."""
+        known: dict[str, GpuFigures] = {}
+        for campaign in self.snapshot.campaigns if self.snapshot else ():
+            for user in (*campaign.runs, *((campaign.engine,) if campaign.engine else ())):
+                known.update({gpu.uuid: gpu for gpu in user.gpus} if user.live else {})
+        return tuple(sorted(known.values(), key=lambda gpu: (gpu.index, gpu.uuid)))
+
+    @property
     def ticks(self) -> bool:
         """Something in sight changes from second to second."""
-        return any(run.live for run in self.runs) or (self.idle is not None and self.idle.state == "counting")
+        return (
+            any(run.live for run in self.runs)
+            or (self.idle is not None and self.idle.state == "counting")
+            or (self.engine is not None and self.engine.live and (not self.engine.ready or bool(self.engine.stops_at)))
+        )
 
     def neighbour(self, step: int) -> str | None:
         """Name of the run `step` columns to the right of the selected one, kept within the ends."""

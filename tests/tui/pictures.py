@@ -12,9 +12,19 @@ from engine.budget.money import Budget
 from engine.campaign.models import SEED_CHECKS, Campaign, Parameters
 from engine.campaign.parameters import assign
 from engine.errors import PilothouseError
+from engine.figures import EngineFigures, GpuFigures
 from engine.policy.actions import NextAction
 from engine.qc.verdicts import CheckVerdict, GateVerdict, Needs, Verdict
-from engine.snapshot import CampaignSnapshot, Counts, IdleCountdown, LoggedAction, RunSnapshot, Snapshot
+from engine.snapshot import (
+    CampaignSnapshot,
+    Counts,
+    EngineSnapshot,
+    IdleCountdown,
+    LoggedAction,
+    RunSnapshot,
+    Snapshot,
+)
+from engine.warm import EnginePlan
 
 NOW = 1_800_000_761.0  # 12:41 after the iteration of `seed_story` started
 STARTED = "2027-01-15T08:00:00Z"
@@ -151,6 +161,93 @@ def idle(state: Literal["counting", "cancelled", "running", "done", "failed"], *
     return replace(IdleCountdown(state, "2027-01-15T08:06:51Z", "2027-01-15T08:26:51Z", command), **changes)
 
 
+FIGURES = EngineFigures(
+    prompt_tokens_per_s=12_004.0,
+    generation_tokens_per_s=6_698.4,
+    running=256,
+    waiting=0,
+    kv_cache_usage=0.41,
+    prefix_cache_hit_rate=0.84,
+)
+GIB = 1 << 30
+
+
+def gpu(index: int = 0, **changes: Any) -> GpuFigures:
+    """An H200 that is busy."""
+    values: dict[str, Any] = {
+        "uuid": f"GPU-{index}f3c9a1e-77b2",
+        "index": index,
+        "name": "NVIDIA H200",
+        "utilisation": 93.0,
+        "used_bytes": round(61.2 * GIB),
+        "total_bytes": round(140.4 * GIB),
+        "power_w": 512.3,
+    }
+    return GpuFigures(**{**values, **changes})
+
+
+def engine(**changes: Any) -> EngineSnapshot:
+    """The campaign's kept engine, which answers and is used by iteration-1 at `NOW`."""
+    base = EngineSnapshot(
+        id="stage1/engine-1",
+        name="engine-1",
+        state="running",
+        model="Qwen/Qwen2.5-32B",
+        started="2027-01-15T07:30:51Z",
+        ended=None,
+        ready="2027-01-15T07:32:15Z",
+        loading="",
+        start_s=84.0,
+        in_use=True,
+        idle_since=None,
+        stops_at=None,
+        attached=("iteration-1",),
+        fits=True,
+        figures=FIGURES,
+        gpus=(gpu(),),
+        devices=(gpu().uuid,),
+        pid=4001,
+        reason="",
+        cost_usd=2.11,
+        active_s=2530.0,
+        log="artifacts/stage1/engine-1/run.log",
+        folder="artifacts/stage1/engine-1",
+        author="kim@pod-7",
+        keeper_alive=True,
+    )
+    return replace(base, **changes)
+
+
+def starting(**changes: Any) -> EngineSnapshot:
+    """1:12 after its start."""
+    values: dict[str, Any] = {
+        "state": "starting",
+        "started": "2027-01-15T08:11:29Z",
+        "ready": None,
+        "start_s": None,
+        "loading": "weights 40%",
+        "figures": None,
+        "cost_usd": 0.06,
+        "active_s": 72.0,
+    }
+    return engine(**{**values, **changes})
+
+
+def idling(**changes: Any) -> EngineSnapshot:
+    """Nothing has used it for 1:48; it stops in 28:12."""
+    values: dict[str, Any] = {
+        "in_use": False,
+        "idle_since": "2027-01-15T08:10:53Z",
+        "stops_at": "2027-01-15T08:40:53Z",
+        "attached": (),
+        "figures": EngineFigures(prompt_tokens_per_s=0.0, generation_tokens_per_s=0.0, running=0, waiting=0),
+        "gpus": (gpu(utilisation=0.0, power_w=118.0),),
+    }
+    return engine(**{**values, **changes})
+
+
+PLAN = EnginePlan("start", "starts an engine: about 2 min and $0.08 until it answers", 90.0, 0.075)
+
 ITERATE = NextAction(
     "iterate",
     "token limit cannot pass by 300 and runaway is better than in the pilot: iteration-2 is the next to try",
@@ -208,8 +305,12 @@ class FakeService:
         self.poll_error: Exception | None = None
         self.stop_may_end = threading.Event()
         self.stop_may_end.set()
+        self.start_may_end = threading.Event()
+        self.start_may_end.set()
         self.cancel_may_end = threading.Event()
         self.cancel_may_end.set()
+        self.plan = PLAN
+        self.plan_error: Exception | None = None
 
     def poll(self) -> Snapshot:
         if self.poll_error is not None:
@@ -250,3 +351,21 @@ class FakeService:
 
     def forecast_restart(self, run_id: str) -> float | None:
         return 1.25
+
+    def plan_engine(self, campaign: str) -> EnginePlan:
+        assert self.snapshot.campaign(campaign) is not None
+        if self.plan_error is not None:
+            raise self.plan_error
+        return self.plan
+
+    def start_engine(self, campaign: str, say: Callable[[str], None]) -> str:
+        self._note("start_engine", campaign)
+        say(f"{campaign}/engine-2 starts")
+        assert self.start_may_end.wait(20)
+        return f"{campaign}/engine-2"
+
+    def stop_engine(self, campaign: str, *, now: bool, on_progress: Callable[[str], None]) -> tuple[str, str]:
+        self._note("stop_engine", campaign, now)
+        on_progress("SIGINT sent to 5 processes")
+        assert self.stop_may_end.wait(20)
+        return f"{campaign}/engine-1", "stopped"

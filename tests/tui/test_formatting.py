@@ -86,3 +86,21 @@ def test_what_is_left_follows_from_the_rate_and_is_unknown_without_one() -> None
 def test_a_damaged_time_stamp_is_no_time() -> None:
     assert formatting.unix_time("yesterday") is None
     assert formatting.unix_time(None) is None
+
+
+def test_how_far_a_start_is_reads_the_same_whoever_wrote_it() -> None:
+    assert formatting.loading("weights 40%") == "weights 40 %"
+    assert formatting.loading("engine-1: downloading 20%, 12.1 of 61.0 GB", "engine-1") == (
+        "downloading 20 %, 12.1 of 61.0 GB"
+    )
+    assert formatting.loading("engine-1", "engine-1") == "waits for engine-1"
+    assert formatting.loading("engine-1: weights 40%") == "engine-1: weights 40 %"
+    assert formatting.loading("") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [("weights 40%", 0.4), ("weights 7.5 %", 0.075), ("CUDA graphs 100 %", 1.0), ("140%", 1.0), ("compiling", None)],
+)
+def test_the_share_of_a_start_is_read_from_its_words(text: str, share: float | None) -> None:
+    assert formatting.share_of(text) == (pytest.approx(share) if share is not None else None)

@@ -13,6 +13,7 @@ from engine.errors import RefusedError
 from engine.snapshot import IdleCountdown, LoggedAction
 from tests.tui import pictures
 from tests.tui.driving import Screen, opened
+from tui.screens.confirm import UnderWayScreen
 from tui.screens.dialog import NoticeScreen
 
 MIXED = " ".join(
@@ -54,17 +55,28 @@ def poisoned_story(text: str) -> Any:
         actions=(LoggedAction("when", "kim", "asked to stop it", pending=True),),
     )
     held = pictures.run(gpu_held=True, gpu_held_by=("pid 1 (x)",))
+    engine = pictures.engine(
+        warnings=("warned",),
+        loading="weights 5%",
+        reason="why",
+        gpu_held_by=("pid 1 (x)",),
+        actions=(LoggedAction("when", "kim", "started it"),),
+        fits=False,
+    )
     idle = IdleCountdown("counting", "since", "due", ("stop", "pod"), "kim", "detail")
     whole = pictures.snapshot(pictures.campaign(held, warned, next=pictures.ITERATE, warnings=("w",), idle=idle))
-    story = poisoned(whole, text)
+    story = poisoned(replace(whole, campaigns=(replace(whole.campaigns[0], engine=engine),)), text)
     campaign = story.campaigns[0]
+    gpu = pictures.gpu(name=text, uuid=text)
     model = pictures.CAMPAIGN.model_copy(
         update={"name": text, "model": pictures.CAMPAIGN.model.model_copy(update={"path": f"/{text}"})}
     )
     changes = {text: (text, [text])}
     action = replace(campaign.next, changes=changes, why={text: text})
     runs = tuple(replace(run, name=f"{number}{text}") for number, run in enumerate(campaign.runs))
-    return replace(story, campaigns=(replace(campaign, runs=runs, campaign=model, next=action),))
+    runs = tuple(replace(run, gpus=(gpu,)) for run in runs)
+    engine = replace(campaign.engine, gpus=(gpu,))
+    return replace(story, campaigns=(replace(campaign, runs=runs, campaign=model, next=action, engine=engine),))
 
 
 def assert_only_text(screen: Screen) -> None:
@@ -87,15 +99,39 @@ async def test_hostile_text_in_every_field_is_only_text(text: str, tmp_path: Pat
     campaign = story.campaigns[0]
     runs = tuple(replace(run, log=str(log)) for run in campaign.runs)
     service = pictures.FakeService(replace(story, campaigns=(replace(campaign, runs=runs),)), tmp_path)
-    async with opened(service, (120, 40)) as screen:
+    async with opened(service, (120, 50)) as screen:
         await screen.until(lambda: "raw" in screen.text)
         assert_only_text(screen)
-        pages = (("h",), ("escape",), ("c",), ("escape",), ("l",))
+        engine = (("e",), ("l",), ("escape",), ("s",), ("n",), ("escape",))
+        pages = (("h",), ("escape",), ("c",), ("escape",), *engine, ("l",))
         for keys in (("left",), ("enter",), ("escape",), ("right", "s"), ("escape",), *pages):
             await screen.press(*keys)
             assert_only_text(screen)
         await screen.press("G", "g", "right", "escape", "ctrl+p")
         await screen.pilot.pause(0.2)
+        assert_only_text(screen)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=KINDS)
+@pytest.mark.parametrize("size", [(60, 16), (80, 24), (200, 50)])
+async def test_hostile_text_of_an_engine_that_starts_fails_or_is_planned_is_only_text(
+    text: str, size: tuple[int, int]
+) -> None:
+    service = pictures.FakeService(poisoned_story(text))
+    campaign = service.snapshot.campaigns[0]
+    service.plan = replace(pictures.PLAN, sentence=text)
+    async with opened(service, size) as screen:
+        for changes in ({"state": "starting", "ready": None, "figures": None}, {"state": "failed", "gpu_held": False}):
+            engine = replace(campaign.engine, fits=True, **changes)
+            service.snapshot = replace(service.snapshot, campaigns=(replace(campaign, engine=engine, runs=()),))
+            await screen.until(lambda engine=engine: screen.app.view.engine == engine)
+            assert "Engine" in screen.text
+            assert_only_text(screen)
+            await screen.press("e")
+            assert_only_text(screen)
+            await screen.press("escape")
+        await screen.press("e", "s")
+        await screen.until(lambda: isinstance(screen.app.screen, UnderWayScreen))
         assert_only_text(screen)
 
 

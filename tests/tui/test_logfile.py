@@ -115,3 +115,10 @@ def test_a_progress_bar_shows_its_last_state(tmp_path: Path) -> None:
 def test_new_lines_are_counted(tmp_path: Path) -> None:
     file = written(tmp_path, b"a\nb\nc\n")
     assert file.newlines(2, 6) == 2
+
+
+def test_a_name_that_no_file_can_have_is_a_file_that_is_not_there(tmp_path: Path) -> None:
+    for name in ("a\0b", "\ud800"):
+        file = LogFile(tmp_path / name)
+        assert file.size() is None
+        assert file.last(3) == []

@@ -83,6 +83,15 @@ def test_it_opens_in_a_terminal_and_quits_saying_what_goes_on(tmp_path: Path) ->
         assert b"stage1/iteration-1 goes on; pilothouse shows it again" in screen.raw
 
 
+def test_an_engine_that_goes_on_costs_money_and_is_named_at_the_end(tmp_path: Path) -> None:
+    code = APPLICATION.replace("seed_story()", "seed_story(engine=pictures.engine())")
+    with terminal([sys.executable, "-c", code], tmp_path) as screen:
+        screen.read("q quit")
+        screen.type(b"q")
+        assert screen.read_to_end() == 0
+        assert b"stage1/iteration-1, stage1/engine-1 go on; pilothouse shows them again" in screen.raw
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_the_terminal_clean(tmp_path: Path, number: signal.Signals) -> None:
     with application(tmp_path) as screen:

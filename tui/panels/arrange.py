@@ -8,6 +8,7 @@ from tui.cells import Line, cut
 from tui.panels.broken import LEAST_ROWS, broken_lines
 from tui.panels.comparison import check_names, columns, differing_parameters, further_metric_names, table_lines
 from tui.panels.empty import empty_lines
+from tui.panels.engine import engine_lines
 from tui.panels.facts import LEAST_FOR_THREE, fact_lines, pairs_file
 from tui.panels.footer import footer_lines
 from tui.panels.header import header_lines
@@ -39,10 +40,11 @@ class Drawn:
 
 @dataclass(slots=True)
 class _Rows:
-    """Lines given to each part, titles not counted; 0 leaves the title out too. `broken` counts its title. `warnings`
-    and `actions` stand under the facts and have none."""
+    """Lines given to each part, titles not counted; 0 leaves the title out too. `broken` and `engine` count their
+    titles. `warnings` and `actions` stand under the facts and have none."""
 
     facts: int = 2
+    engine: int = 0
     warnings: int = 0
     actions: int = 0
     next: int = 1
@@ -69,11 +71,15 @@ def draw(view: View, log: tuple[str, ...] | None, width: int, height: int) -> Dr
     coming = next_lines(view, width, rows.next) if rows.next else ()
     warnings = warning_lines(view, width, rows.warnings)
     acted = action_line(view, width) if rows.actions else None
+    engine = engine_lines(view, width, rows.engine - 1) if rows.engine else ()
     return Drawn(
         header,
         within(*broken_lines(view, width, rows.broken), *stage_lines(view, width), *idle_lines(view, width), *air),
         within(*table),
-        within(*air, *fact_lines(view, width, rows.facts), *warnings, *((acted,) if acted else ())),
+        within(
+            *(*air, *fact_lines(view, width, rows.facts), *warnings, *((acted,) if acted else ())),
+            *((*air, *engine) if engine else ()),
+        ),
         within(*air, *coming) if coming else (),
         within(*air, *log_lines(view, log, width, rows.log)) if rows.log else (),
         footer,
@@ -93,7 +99,7 @@ def _allot(view: View, width: int, height: int) -> _Rows:
         rows.broken, rows.next = LEAST_ROWS, 0
     differing = len(differing_parameters(columns(view, width).runs, view.selected))
     idle, warned = len(idle_lines(view, width)), len(warning_lines(view, width))
-    acted = int(action_line(view, width) is not None)
+    acted, engine = int(action_line(view, width) is not None), len(engine_lines(view, width))
     spare = height - 3 - idle - (2 + len(check_names(view))) - (1 + rows.facts) - (rows.broken or 1 + rows.next)
 
     def grant(wanted: int) -> int:
@@ -102,10 +108,12 @@ def _allot(view: View, width: int, height: int) -> _Rows:
         spare -= given
         return given
 
-    if (warned and spare <= 0) or spare < 0:  # as low as it gets the figures give up a line for what must be said
-        rows.facts -= 1
-        spare += 1
-    rows.warnings = grant(min(warned, 2))
+    # As low as it gets the figures give up a line for what must be said, and both for an engine beside an idle machine.
+    short = max(int(spare < bool(warned or engine)), 1 - spare if engine and not warned else 0)
+    rows.facts, spare = rows.facts - min(short, rows.facts), spare + min(short, rows.facts)
+    rows.warnings = grant(min(warned, 1))
+    rows.engine = grant(min(engine, 1))
+    rows.warnings += grant(min(warned - rows.warnings, 1))
     rows.broken += grant(broken - rows.broken)
     long_path = width >= LEAST_FOR_THREE and view.selected is not None and pairs_file(view.selected) is not None
     if view.selected is not None and any(action.pending for action in view.selected.actions):
@@ -113,6 +121,7 @@ def _allot(view: View, width: int, height: int) -> _Rows:
     rows.facts += grant(2 if long_path else 1)
     wanted = 0 if broken else len(next_lines(view, width, MOST_NEXT)) - 1
     rows.next += grant(min(1, wanted - 1))
+    rows.engine += grant(min(1, engine - rows.engine))
     if spare >= 2:
         rows.log = grant(2) - 1
     rows.actions += grant(acted - rows.actions)
@@ -121,13 +130,16 @@ def _allot(view: View, width: int, height: int) -> _Rows:
     rows.warnings += grant(warned - rows.warnings)
     if rows.log:
         rows.log += grant(2)
-    if spare >= 4:
-        rows.airy = grant(4) == 4
+    rows.engine += grant(min(2, engine - rows.engine))
+    if spare >= 4 + bool(engine):
+        rows.airy = grant(4 + bool(engine)) > 0
     rows.facts += grant(4 - rows.facts)
     rows.log += grant(2) if rows.log else 0
+    rows.engine += grant(min(2, engine - rows.engine))
     rows.parameters += grant(min(6, differing - rows.parameters))
     rows.next += grant(wanted - rows.next)
     rows.log += grant(4) if rows.log else 0
+    rows.engine += grant(engine - rows.engine)
     further = len(further_metric_names(view))
     if further and spare >= further:
         rows.further = grant(further) == further

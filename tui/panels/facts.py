@@ -8,7 +8,8 @@ from rich.cells import cell_len
 
 from engine.snapshot import RunSnapshot
 from tui import formatting
-from tui.cells import Cell, Line, Role, clean, cut, fit, gap, rule, spread, width_of, wrap
+from tui.cells import Cell, Line, clean, cut, fit, gap, rule, spread, width_of, wrap
+from tui.panels.bars import bar
 from tui.panels.states import VERDICTS, process_look
 from tui.view import View
 
@@ -127,9 +128,10 @@ def run_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
     seconds = formatting.elapsed(run, view.now)
     if run.awaits_restart:
         time = [Cell(" awaits restart", "dim")]
+    elif run.live and left is not None:
+        time = [Cell(f" {formatting.duration(left)}"), Cell(" left", "dim")]
     elif run.live:
-        time = [Cell(f" {formatting.duration(left)}"), Cell(" left", "dim")] if left is not None else []
-        time = time or [Cell(" no rate yet", "dim")]
+        time = [Cell(f" {formatting.loading(run.loading, run.engine) or 'no rate yet'}", "dim")]
     else:
         time = [Cell(" took ", "dim"), Cell(formatting.duration(seconds))]
     lines = [
@@ -184,14 +186,3 @@ def wrap_path(path: str, width: int, rows: int) -> list[str]:
         if len(lines) <= rows and all(cell_len(line) <= width for line in lines):
             return lines
     return [fit(parts[-1] if parts else "", width).rstrip()]
-
-
-def bar(share: float, width: int, role: Role) -> Line:
-    """A line that is filled to `share` of one."""
-    room = max(1, width - 1)
-    filled = min(room, max(0, round(min(1.0, share) * room)))
-    return (
-        Cell(" "),
-        Cell("━" * filled, role),
-        Cell("─" * (room - filled), "rule"),
-    )

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from engine.campaign.models import Campaign
 from tui import formatting
-from tui.cells import Cell, Line, cut, spread
+from tui.cells import Cell, Line, clean, cut, spread, width_of
+from tui.panels.gpus import SEPARATOR, compact
 from tui.view import View
+
+WIDE = 110
 
 
 def header_lines(view: View, width: int) -> tuple[Line, ...]:
-    return (spread(_campaign(view, width), _place(view, width), width),)
+    campaign = _campaign(view, width)
+    room = width - 2 - min(width_of(campaign), width // 2)
+    return (spread(campaign, _place(view, width, room), width),)
 
 
 def _campaign(view: View, width: int) -> list[Cell]:
@@ -30,21 +35,26 @@ def _generator(campaign: Campaign, width: int) -> str:
     if campaign.generator.kind == "command":
         return " ".join(campaign.generator.argv)[: width // 3]
     model = campaign.model
-    name = model.path.rstrip("/").rsplit("/", 1)[-1] if width < 110 else model.path
+    name = model.path.rstrip("/").rsplit("/", 1)[-1] if width < WIDE else model.path
     return f"{name} · {formatting.BACKEND_LABELS.get(model.backend, model.backend)}"
 
 
-def _place(view: View, width: int) -> list[Cell]:
+def _place(view: View, width: int, room: int) -> list[Cell]:
+    """The host and its devices in about `room` cells; of GPUs that are known what they do instead of what they are
+    called."""
     if view.stale_s is not None:
         cause = f": {view.problem}" if view.problem else ", no answer"
         return list(cut([Cell(f"⚠ {formatting.age(view.stale_s)} old{cause} ", "warn")], max(20, width // 2)))
-    cells: list[Cell] = []
-    if view.snapshot is not None:
-        devices = view.snapshot.devices
-        place = [view.snapshot.host, *(devices if width >= 110 else devices[:1])]
-        if width < 110 and len(devices) > 1:
-            place.append(f"+{len(devices) - 1}")
-        cells.append(Cell(" · ".join(part for part in place if part), "dim"))
-    if view.busy:
-        cells.append(Cell(f"  {view.busy} …", "accent"))
-    return [*cells, Cell(" ")]
+    busy = [*([Cell(f"  {view.busy} …", "accent")] if view.busy else []), Cell(" ")]
+    if view.snapshot is None:
+        return busy
+    gpus, wide = view.gpus, width >= WIDE
+    known = {gpu.uuid for gpu in gpus}
+    others = [device for device in view.snapshot.devices if device not in known]
+    host = clean(view.snapshot.host, max(8, width // 4)) if gpus else view.snapshot.host
+    place = [part for part in (host, *(others if wide else [] if gpus else others[:1])) if part]
+    if not gpus:
+        more = [f"+{len(others) - 1}"] if len(others) > 1 and not wide else []
+        return [Cell(SEPARATOR.join([*place, *more]), "dim"), *busy]
+    words = Cell("".join(f"{part}{SEPARATOR}" for part in place), "dim")
+    return [words, Cell(compact(gpus, room - width_of([words, *busy]))), *busy]

@@ -24,7 +24,13 @@ def warning_lines(view: View, width: int, rows: int | None = None, *, most: int 
     run = view.selected
     if run is None:
         return ()
-    sentences = list(_warnings(run))
+    return sentence_lines(list(_warnings(run)), width, rows, most=most)
+
+
+def sentence_lines(
+    sentences: list[tuple[str, str]], width: int, rows: int | None = None, *, most: int | None = MOST_ROWS
+) -> tuple[Line, ...]:
+    """Sentences with their signs, each on up to `most` lines; with fewer `rows` the first ones, and how many more."""
     shown = sentences[:rows]
     hidden = len(sentences) - len(shown)
     lines: list[Line] = []

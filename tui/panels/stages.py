@@ -7,9 +7,12 @@ import shlex
 
 from engine.snapshot import RunSnapshot
 from tui import formatting
-from tui.cells import Cell, Line, cut, spread, width_of
+from tui.cells import Cell, Line, clean, cut, spread, width_of
 from tui.panels.states import stage_look
 from tui.view import View
+
+LONGEST_LOADING = 24
+"""Characters of how far a start is that the line of stages has room for."""
 
 
 def stage_lines(view: View, width: int) -> tuple[Line, ...]:
@@ -82,6 +85,9 @@ def _stage(view: View, run: RunSnapshot, *, in_words: bool, in_full: bool) -> li
         seconds = formatting.elapsed(run, view.now)
         if seconds is not None:
             cells.append(Cell(f" {formatting.duration(seconds)}", role))
+        if run.loading:
+            loading = formatting.loading(run.loading, run.engine)
+            cells.append(Cell(f", {loading if in_full else clean(loading.split(',')[0], LONGEST_LOADING)}", "text"))
     return cells
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from engine.qc.verdicts import Verdict
-from engine.snapshot import RunSnapshot
+from engine.snapshot import EngineSnapshot, RunSnapshot
 from tui.cells import Role
 from tui.formatting import is_stalled
 
@@ -42,6 +42,16 @@ def process_look(run: RunSnapshot, *, in_full: bool = False) -> tuple[str, str, 
         word = f"failed, exit {run.exit_code}"
     if run.gpu_held:
         word, role = f"{word}, {_held(run) if in_full else 'GPU still held'}", "bad"
+    return sign, word, role
+
+
+def engine_look(engine: EngineSnapshot) -> tuple[str, str, Role]:
+    """Sign, word and role of a kept engine: `ready` once it answers."""
+    sign, word, role = PROCESS.get(engine.state, ("?", engine.state, "warn"))
+    if engine.state == "running" and engine.ready:
+        word, role = "ready", "good"
+    if engine.gpu_held:
+        word, role = f"{word}, GPU memory still held", "bad"
     return sign, word, role
 
 

@@ -63,19 +63,23 @@ class ConfirmScreen(Dialog[bool | None]):
         self.action_answer(choice == "yes")
 
 
-class StopScreen(ConfirmScreen):
-    """Asks, then stays and shows the stop's progress until it is verified. `begin` starts the stop."""
+class UnderWayScreen(ConfirmScreen):
+    """Asks, then stays and shows the progress of what was asked for until it is done. `begin` starts it; `first` is its
+    first step, `going` what goes on when the dialog is left, `done` how a good end begins."""
 
-    def __init__(self, paragraphs: list[Paragraph], begin: Callable[[], bool]) -> None:
-        super().__init__(paragraphs, yes="stop it")
+    def __init__(
+        self, paragraphs: list[Paragraph], begin: Callable[[], bool], *, yes: str, first: str, going: str, done: str
+    ) -> None:
+        super().__init__(paragraphs, yes=yes)
         self._head = paragraphs[0]
         self._begin = begin
+        self._first, self._going, self._done = first, going, done
         self._asked = True
         self._progress: list[str] = []
 
     @property
     def under_way(self) -> bool:
-        """The stop was asked for and this dialog shows it."""
+        """It was asked for and this dialog shows it."""
         return not self._asked
 
     def action_other(self) -> None:
@@ -85,28 +89,36 @@ class StopScreen(ConfirmScreen):
     def action_answer(self, yes: bool) -> None:
         if self._asked and yes and self._begin():
             self._asked = False
-            self._choices, self._chosen = [("close", "close (esc); the stop goes on")], 0
-            self.progress("asked its keeper to stop it")
+            self._choices, self._chosen = [("close", f"close (esc); {self._going} goes on")], 0
+            self.progress(self._first)
         else:
             self.dismiss(yes and self._asked)
 
     def progress(self, text: str) -> None:
-        """One more step of the stop."""
+        """One more step."""
         if not self._progress or self._progress[-1] != text:
             self._progress.append(text)
         self._show([Paragraph(f"· {step}", "dim") for step in self._progress[-LINES_OF_PROGRESS:]])
 
     def finish(self, result: str, error: PilothouseError | None) -> None:
-        """The stop ended: say how."""
+        """It ended: say how."""
         self._choices = [("close", "close")]
         steps = [Paragraph(f"· {step}", "dim") for step in self._progress[-LINES_OF_PROGRESS:]]
         if error is None:
-            self._show([*steps, Paragraph(""), Paragraph(f"✓ verified: {result}", "good")])
+            self._show([*steps, Paragraph(""), Paragraph(f"✓ {self._done}{result}", "good")])
         else:
             self._show([*steps, Paragraph(""), *error_paragraphs(error)])
 
     def _show(self, paragraphs: list[Paragraph]) -> None:
         self.set_paragraphs([self._head, *paragraphs])
+
+
+class StopScreen(UnderWayScreen):
+    """A stop, shown until it is verified."""
+
+    def __init__(self, paragraphs: list[Paragraph], begin: Callable[[], bool], *, yes: str = "stop it") -> None:
+        first = "asked its keeper to stop it"
+        super().__init__(paragraphs, begin, yes=yes, first=first, going="the stop", done="verified: ")
 
 
 class AmountScreen(Dialog[int | None]):

@@ -78,6 +78,9 @@ class DashboardScreen(ActionScreen):
         if run is not None:
             self.app.push_screen(LogScreen(run.id, self.pilothouse.service.root / run.log))
 
+    def do_engine(self) -> None:
+        self.pilothouse.operations.engine.open()
+
     def do_compare(self) -> None:
         from tui.screens.compare import CompareScreen
 

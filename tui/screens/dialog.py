@@ -12,6 +12,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 
 from tui.cells import Cell, Line, Role, clean, wrap
+from tui.view import View
 from tui.widgets.cell_lines import ActionClicked, CellLines
 
 Result = TypeVar("Result")
@@ -90,6 +91,9 @@ class Dialog(ModalScreen[Result], Generic[Result]):
     def set_paragraphs(self, paragraphs: list[Paragraph]) -> None:
         self._paragraphs = paragraphs
         self.redraw()
+
+    def show_view(self, view: View, /) -> None:
+        """The picture changed, or time passed. Most dialogs speak of the moment they were opened."""
 
     @property
     def text(self) -> str:

@@ -1,4 +1,4 @@
-"""The whole log of one run."""
+"""The whole log of one run, or of an engine."""
 
 from __future__ import annotations
 
@@ -54,8 +54,9 @@ class LogScreen(ActionScreen):
         left = [Cell(f" {self._run_id}", "title"), Cell(f" · {self._path.name} · {size}", "dim")]
         if view.day:
             left.append(Cell(f" · {view.day}", "dim"))
-        run = next((run for run in self.pilothouse.view.runs if run.id == self._run_id), None)
-        live = run is not None and run.live
+        shown = self.pilothouse.view
+        writers = (*shown.runs, *((shown.engine,) if shown.engine is not None else ()))
+        live = any(writer.live for writer in writers if writer.id == self._run_id)
         if view.following:
             state = [Cell("● following ", "accent") if live else Cell("the end ", "dim")]
         else:

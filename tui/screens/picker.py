@@ -49,6 +49,7 @@ class PickerScreen(Dialog[str | None]):
         super().__init__([])
         self._campaigns = snapshot.campaigns
         self._chosen = likeliest(snapshot, present)
+        self._engines = any(campaign.engine is not None and campaign.engine.live for campaign in snapshot.campaigns)
 
     def text_lines(self, width: int) -> tuple[Line, ...]:
         rows = [self._row(number, campaign, width) for number, campaign in enumerate(self._campaigns)]
@@ -88,11 +89,15 @@ class PickerScreen(Dialog[str | None]):
         spent = formatting.money(campaign.budget.spent_usd) if campaign.budget else ""
         runs = f"{len(campaign.runs)} run{'' if len(campaign.runs) == 1 else 's'}" if campaign.runs else "no run yet"
         pick = f"pick:{number}"
+        name = min(24, max(8, width - 49)) if self._engines else 24
         cells = [
             Cell("▸ " if chosen else "  ", "accent", tint=chosen, action=pick),
-            Cell(campaign.name, "strong" if chosen else "text", 24, tint=chosen, action=pick),
+            Cell(campaign.name, "strong" if chosen else "text", name, tint=chosen, action=pick),
             Cell(f" {sign} {campaign.state}", role, 12, tint=chosen, action=pick),
             Cell(runs, "dim", 12, tint=chosen, action=pick),
             Cell(spent, "text", 10, ">", tint=chosen, action=pick),
         ]
+        if self._engines:
+            up = campaign.engine is not None and campaign.engine.live
+            cells.append(Cell("  ● engine up" if up else "", "accent", 13, tint=chosen, action=pick))
         return cut(cells, width)
