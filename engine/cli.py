@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from engine import __version__
+from engine.cli_engine import engine_app
 from engine.console import CommandEnd, complain, consent, forecast_text, make_streams_safe, note, say, say_json
 from engine.errors import (
     EXIT_DONE,
@@ -47,6 +48,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Check campaign files; print their schema.")
 app.add_typer(config_app, name="config")
+app.add_typer(engine_app, name="engine")
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="campaign/run, e.g. demo/pilot")]
 CampaignArgument = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="name of a file in configs/, without .yaml")]
@@ -145,8 +147,9 @@ def launch(
     service = _service(tend=True)
     plan = service.plan_launch(campaign, name, assignments or [])
     forecast = forecast_text(plan.forecast.cost_usd, plan.forecast.duration_s, plan.forecast.basis)
-    consent(f"launch {campaign}/{plan.run} for {plan.target.examples} examples, {forecast}?", yes=yes)
-    run_id = service.launch(campaign, plan.run, assignments or [])
+    engine = f", {plan.engine.sentence}" if plan.engine.sentence else ""
+    consent(f"launch {campaign}/{plan.run} for {plan.target.examples} examples, {forecast}{engine}?", yes=yes)
+    run_id = service.launch(campaign, plan.run, assignments or [], say=note)
     say(run_id)
     if wait:
         wait_for(service, run_id, quietly=True)
@@ -262,7 +265,7 @@ def logs(
         for line in filter(keep, LogTail(log).last(lines)):
             say(line)
         return
-    for line in follow(log, lines=lines, stop=lambda: not service.look_at_run(run_id).live, keep=keep):
+    for line in follow(log, lines=lines, stop=lambda: not service.is_live(run_id), keep=keep):
         say(line)
 
 

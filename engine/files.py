@@ -144,6 +144,15 @@ class RunFiles:
         return self.folder / "run.log"
 
     @property
+    def engine(self) -> Path:
+        """Of a kept engine: where it answers; written by its keeper."""
+        return self.folder / "engine.json"
+
+    def neighbour(self, name: str) -> RunFiles:
+        """The files of another run, or engine, of the same campaign."""
+        return RunFiles(self.folder.parent / checked_name(name, "run"))
+
+    @property
     def requests(self) -> Path:
         """One file per request from a viewer."""
         return self.folder / "requests"

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from engine.budget.forecast import Forecast, check_affordable, extension_forecast, launch_forecast
 from engine.campaign.loading import load_prompts
-from engine.campaign.models import Campaign, Parameters, Target
-from engine.campaign.naming import kind_of
+from engine.campaign.models import Campaign, ModelConfig, Parameters, Target
+from engine.campaign.naming import engine_number, kind_of
 from engine.campaign.parameters import assign, difference
-from engine.campaign.spec import RunSpec, create_spec, withdraw_spec
+from engine.campaign.spec import RunSpec, create_spec, read_spec, withdraw_spec
 from engine.errors import ConfigurationError, NotFoundError, PilothouseError, RefusedError
 from engine.files import RunFiles, Workspace, checked_name, make_private_folder
 from engine.policy.actions import NextAction
@@ -31,6 +31,7 @@ from engine.replay.campaigns import load_checked
 from engine.replay.workspace import WorkspaceReplay
 from engine.snapshot import CampaignSnapshot, IdleCountdown, RunSnapshot, Snapshot
 from engine.supervise.patience import Patience
+from engine.warm import EnginePlan, Say, check_not_an_engine, ensure_engine, plan_engine, stop_engine
 
 TEND_IDLE_S = 60.0
 CLOSING_S = 20.0
@@ -49,15 +50,20 @@ def author_name() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
+def _quietly(_: str) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class LaunchPlan:
-    """A run that would be started, and what it is forecast to take."""
+    """A run that would be started, what it is forecast to take, and what becomes of the campaign's engine."""
 
     run: str
     parameters: Parameters
     parent: str | None
     target: Target
     forecast: Forecast
+    engine: EnginePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +144,19 @@ class Service:
         """One run's picture, freshly read, whatever became of its campaign's file; `NotFoundError` for no such run."""
         files = self.workspace.existing_run(run_id)
         campaign, name = self.workspace.split_run_id(run_id)
+        check_not_an_engine(name)
         picture = WorkspaceReplay(self.workspace).refresh(campaign).campaign(campaign)
         run = picture.run(name) if picture else None
         if run is None:
             why = "; ".join(picture.warnings) if picture else ""
             raise NotFoundError(f"the run {run_id!r} cannot be read", where=str(files.folder), remedy=why or "mend it")
         return run
+
+    def is_live(self, run_id: str) -> bool:
+        """Whether anything of that run, or engine, may be at work; `NotFoundError` for none of that id."""
+        from engine.supervise.liveness import run_liveness
+
+        return run_liveness(self.workspace.existing_run(run_id)).live
 
     def campaign_names(self) -> list[str]:
         return [path.stem for path in self.workspace.campaign_files()]
@@ -174,17 +187,64 @@ class Service:
         """What `launch` would start, with its forecast; refuses as `launch` would, but starts nothing."""
         return self._plan(self._view(campaign), run, assignments)
 
-    def launch(self, campaign: str, run: str | None = None, assignments: Sequence[str] = ()) -> str:
-        """Start a run, detached; returns its id, `campaign/run`, once its keeper has it."""
+    def launch(
+        self, campaign: str, run: str | None = None, assignments: Sequence[str] = (), say: Say = _quietly
+    ) -> str:
+        """Start a run, detached; returns its id, `campaign/run`, once its keeper has it. Where the campaign keeps an
+        engine, that is started, too, if need be; `say` is told of it."""
         view = self._view(campaign)
-        return self._start(view, self._plan(view, run, assignments))
+        return self._start(view, self._plan(view, run, assignments), say)
+
+    def _engine_for(self, view: View, model: ModelConfig, say: Say = _quietly, *, wanted: bool | None = None) -> str:
+        """The kept engine that a run with `model` attaches to; empty when it loads the model itself."""
+        return ensure_engine(
+            self.workspace,
+            view.config,
+            model,
+            author=self.author,
+            budget_left=_metered_left(view),
+            say=say,
+            wanted=wanted,
+        )
+
+    # --- the kept engine --------------------------------------------------------------------------------------
+
+    def plan_engine(self, campaign: str) -> EnginePlan:
+        """What `start_engine` would do, and what it is forecast to cost; refuses as that would, but starts nothing."""
+        view = self._view(campaign)
+        config = view.config.model_copy(update={"engine": view.config.engine.model_copy(update={"keep_warm": True})})
+        if config.model.backend != "vllm" or config.generator.kind != "builtin":
+            raise ConfigurationError(
+                f"{campaign} has no engine to keep: its backend is {config.model.backend}",
+                where=str(view.path),
+                remedy="set model.backend to vllm",
+            )
+        from engine.generate.backends import check_model
+
+        check_model(config.model, config.engine)
+        plan = plan_engine(self.workspace, config, config.model, view.picture.engine)
+        self._afford(view, plan.cost_usd, f"starting an engine for {campaign}")
+        return plan
+
+    def start_engine(self, campaign: str, say: Say = _quietly) -> str:
+        """Start the campaign's engine, or find it up; its id, `campaign/engine-N`, once its keeper has it."""
+        self.plan_engine(campaign)
+        view = self._view(campaign)
+        return f"{campaign}/{self._engine_for(view, view.config.model, say, wanted=True)}"
+
+    def stop_engine(self, campaign: str, *, now: bool = False, on_progress: Say = _quietly) -> tuple[str, str]:
+        """Stop the campaign's engine: its id and final state once nothing of it lives and its GPU is free."""
+        self.workspace.campaign_file(campaign)
+        name, state = stop_engine(self.workspace, campaign, now=now, author=self.author, say=on_progress)
+        return f"{campaign}/{name}", state
 
     def _plan(self, view: View, run: str | None, assignments: Sequence[str]) -> LaunchPlan:
         if view.config.generator.kind == "builtin":
             from engine.generate.backends import check_model
 
-            check_model(view.config.model)
+            check_model(view.config.model, view.config.engine)
         name = checked_name(run, "run") if run else _due_run(view.picture)
+        check_not_an_engine(name)
         existing = view.picture.run(name)
         if existing is not None:
             raise RefusedError(
@@ -206,9 +266,10 @@ class Service:
             )
         forecast = launch_forecast(view.config, view.past, examples=target.examples)
         self._afford(view, forecast.cost_usd, f"launching {view.config.name}/{name}")
-        return LaunchPlan(name, chosen, parent, target, forecast)
+        engine = plan_engine(self.workspace, view.config, view.config.model, view.picture.engine)
+        return LaunchPlan(name, chosen, parent, target, forecast, engine)
 
-    def _start(self, view: View, plan: LaunchPlan) -> str:
+    def _start(self, view: View, plan: LaunchPlan, say: Say = _quietly) -> str:
         from engine.supervise.launch import start_attempt
 
         config = view.config
@@ -221,6 +282,7 @@ class Service:
             parent=plan.parent,
             workspace=str(self.root),
             model=config.model,
+            engine=config.engine,
             generator=config.generator,
             prompts=prompts,
             pipeline=config.pipeline,
@@ -238,7 +300,8 @@ class Service:
         make_private_folder(files.folder)
         create_spec(files, spec)
         try:
-            start_attempt(files, attempt=1, author=self.author, budget_left=_metered_left(view))
+            engine = self._engine_for(view, config.model, say)
+            start_attempt(files, attempt=1, author=self.author, budget_left=_metered_left(view), engine=engine)
         except RefusedError:
             # Nothing was started (the GPU is held, the disk is full): leave no run that would look like one.
             withdraw_spec(files)
@@ -252,6 +315,10 @@ class Service:
         from engine.supervise.stop import request_stop
 
         files = self.workspace.existing_run(run_id)
+        campaign, name = self.workspace.split_run_id(run_id)
+        if engine_number(name) is not None:
+            say = on_progress or _quietly
+            return stop_engine(self.workspace, campaign, now=now, author=self.author, say=say, name=name)[1]
         return request_stop(files, now=now, author=self.author, on_progress=on_progress).state
 
     def cancel_idle(self, campaign: str) -> IdleCountdown:
@@ -293,6 +360,7 @@ class Service:
             author=self.author,
             budget_left=_metered_left(view),
             archived=run.attempt if fresh else None,
+            engine=self._engine_for(view, read_spec(files).model),
         )
         return run_id
 
@@ -315,6 +383,7 @@ class Service:
             examples=examples,
             max_candidates=round(run.counts.max_candidates / run.counts.target * examples),
             budget_left=_metered_left(view),
+            engine=self._engine_for(view, read_spec(files).model),
         )
         return run_id
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from engine.budget.money import Budget
 from engine.campaign.models import Campaign, Parameters
 from engine.campaign.naming import RunKind
+from engine.figures import EngineFigures, GpuFigures
 from engine.policy.actions import NextAction
 from engine.qc.verdicts import GateVerdict
 
@@ -98,6 +99,8 @@ class RunSnapshot:
     `stalled` says what is known of a stall, empty while things go on; `actions` who did what, oldest first, the
     latest `MOST_ACTIONS`; `synced` when artifacts were last copied away (None: never, or no sync), `sync_error` why
     the latest try failed. `gpu_held_by` names who holds GPU memory while `gpu_held`, as far as that can be seen.
+    `engine` is the kept engine that the run is or was attached to, empty where it loads the model itself. While it is
+    live, `loading` says how far its model's start is, `figures` what its engine does and `gpus` what its GPUs do.
     """
 
     id: str
@@ -136,6 +139,10 @@ class RunSnapshot:
     gpu_held_by: tuple[str, ...] = ()
     synced: str | None = None
     sync_error: str = ""
+    engine: str = ""
+    loading: str = ""
+    figures: EngineFigures | None = None
+    gpus: tuple[GpuFigures, ...] = ()
 
     @property
     def live(self) -> bool:
@@ -178,6 +185,10 @@ class RunSnapshot:
             "actions": [action.to_json() for action in self.actions],
             "author": self.author,
             "devices": list(self.devices),
+            "engine": self.engine,
+            "loading": self.loading,
+            "figures": self.figures.model_dump(mode="json") if self.figures else None,
+            "gpus": [gpu.model_dump(mode="json") for gpu in self.gpus],
             "warnings": list(self.warnings),
         }
         if self.computed is not None:
@@ -186,9 +197,86 @@ class RunSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineSnapshot:
+    """The kept engine that a campaign has, or had last.
+
+    `state` is the process's, as a run's; `running` means that it answers. Times are UTC, ISO 8601: `ready` since when
+    it answers, `idle_since` since when nothing uses it, `stops_at` when it will be stopped for that. `loading` says how
+    far its start is, `start_s` how many seconds that took. `attached` names the live runs that use it. `fits` is false
+    when the campaign now asks for another model or other engine options: the next launch would start another one.
+    """
+
+    id: str
+    name: str
+    state: RunState
+    model: str
+    started: str | None
+    ended: str | None
+    ready: str | None
+    loading: str
+    start_s: float | None
+    in_use: bool
+    idle_since: str | None
+    stops_at: str | None
+    attached: tuple[str, ...]
+    fits: bool
+    figures: EngineFigures | None
+    gpus: tuple[GpuFigures, ...]
+    devices: tuple[str, ...]
+    pid: int | None
+    reason: str
+    cost_usd: float
+    active_s: float
+    log: str
+    folder: str
+    author: str = ""
+    keeper_alive: bool | None = None
+    warnings: tuple[str, ...] = ()
+    gpu_held: bool = False
+    gpu_held_by: tuple[str, ...] = ()
+    actions: tuple[LoggedAction, ...] = ()
+
+    @property
+    def live(self) -> bool:
+        return self.state in LIVE_STATES
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "name": self.name,
+            "state": self.state,
+            "model": self.model,
+            "started": self.started,
+            "ended": self.ended,
+            "ready": self.ready,
+            "loading": self.loading,
+            "start_s": self.start_s,
+            "in_use": self.in_use,
+            "idle_since": self.idle_since,
+            "stops_at": self.stops_at,
+            "attached": list(self.attached),
+            "fits": self.fits,
+            "figures": self.figures.model_dump(mode="json") if self.figures else None,
+            "gpus": [gpu.model_dump(mode="json") for gpu in self.gpus],
+            "devices": list(self.devices),
+            "pid": self.pid,
+            "reason": self.reason,
+            "cost_usd": self.cost_usd,
+            "active_s": self.active_s,
+            "log": self.log,
+            "author": self.author,
+            "warnings": list(self.warnings),
+            "gpu_held": self.gpu_held,
+            "gpu_held_by": list(self.gpu_held_by),
+            "actions": [action.to_json() for action in self.actions],
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class CampaignSnapshot:
     """One campaign. `campaign`, `budget` and `next` are None when its file is broken; `error` says why. `idle` is the
-    countdown of `budget.on_idle`, None while a run is live or where the campaign has none."""
+    countdown of `budget.on_idle`, None while a run is live or where the campaign has none. `engine` is the kept engine,
+    the newest one where there were several, None where there never was one; engines are not among the `runs`."""
 
     name: str
     state: CampaignState
@@ -200,6 +288,7 @@ class CampaignSnapshot:
     error: str | None = None
     warnings: tuple[str, ...] = ()
     idle: IdleCountdown | None = None
+    engine: EngineSnapshot | None = None
 
     def run(self, name: str) -> RunSnapshot | None:
         return next((run for run in self.runs if run.name == name), None)
@@ -219,6 +308,7 @@ class CampaignSnapshot:
             "budget": self.budget.to_json() if self.budget else None,
             "next": self.next.to_json() if self.next else None,
             "idle": self.idle.to_json() if self.idle else None,
+            "engine": self.engine.to_json() if self.engine else None,
             "runs": [run.to_json() for run in self.runs],
         }
 

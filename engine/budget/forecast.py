@@ -114,11 +114,18 @@ def rest_forecast(campaign: Campaign, runs: Sequence[RunFigures], run: RunFigure
     return Forecast(seconds * pace.usd_per_second, seconds, pace.basis)
 
 
-def campaign_budget(campaign: Campaign, runs: Sequence[RunFigures], meters: Sequence[Meter]) -> Budget:
-    """The campaign's money now. `meters` belong to `runs` one by one."""
+def campaign_budget(
+    campaign: Campaign,
+    runs: Sequence[RunFigures],
+    meters: Sequence[Meter],
+    engines: Sequence[tuple[bool, Meter]] = (),
+) -> Budget:
+    """The campaign's money now. `meters` belong to `runs` one by one; `engines` are its kept engines, live or not:
+    their device time counts whether or not a run uses it."""
     price = campaign.budget.gpu_usd_per_hour
-    hours = union_hours(meters)
+    hours = union_hours([*meters, *(meter for _, meter in engines)])
     held = {device for run, meter in zip(runs, meters, strict=True) if run.live for device in meter.devices}
+    held |= {device for live, meter in engines if live for device in meter.devices}
     return Budget(
         limit_usd=campaign.budget.limit_usd,
         spent_usd=round(hours * price, 6),

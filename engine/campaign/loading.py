@@ -182,6 +182,12 @@ def _check_whole(document: Document, campaign: Campaign) -> None:
             if isinstance(error.__cause__, ValidationError):
                 raise _complaint(document, error.__cause__, Parameters, ("iterations", name)) from error
             raise
+    if campaign.engine.keep_warm and (campaign.model.backend != "vllm" or campaign.generator.kind != "builtin"):
+        raise ConfigurationError(
+            "engine.keep_warm: only the builtin generator with the backend vllm has an engine to keep",
+            where=document.place("engine", "keep_warm"),
+            remedy="set model.backend to vllm, or leave keep_warm out",
+        )
     if campaign.generator.kind == "builtin" and campaign.prompts is None:
         raise ConfigurationError(
             "prompts is missing: the builtin generator needs its few-shots and rubrics",

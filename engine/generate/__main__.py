@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             check(spec)
             make_private_folder(folder)
             create_spec(files, spec)
-        generate(files, spec, target, options.attempt, stop)
+        generate(files, spec, target, options.attempt, stop, engine=options.engine)
     except PilothouseError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code

@@ -79,9 +79,14 @@ class Admission:
         return self._most_candidates - self._started
 
     @property
-    def places_left(self) -> int:
-        """How many more pairs are wanted, if nothing in flight is kept."""
-        return self._target - self._accepted
+    def candidates_wanted(self) -> int:
+        """How many more candidates the pairs that are still wanted are likely to take, those in flight included."""
+        return math.ceil(max(0, self._target - self._accepted) / self._chance)
+
+    @property
+    def _chance(self) -> float:
+        """The share of candidates that is kept in the end."""
+        return (self._accepted + EVEN_CHANCE) / (self.resolved + 2 * EVEN_CHANCE)
 
     def may_start(self, item: Item) -> bool:
         """Whether `item`, the next in order, should be started now."""
@@ -96,8 +101,7 @@ class Admission:
 
     def _is_worthwhile(self) -> bool:
         """Whether what is in flight may well leave the target unmet; so it is, where the next item is certain."""
-        unresolved = self.in_flight
-        chance = (self._accepted + EVEN_CHANCE) / (self.resolved + 2 * EVEN_CHANCE)
+        unresolved, chance = self.in_flight, self._chance
         least = unresolved * chance - DEVIATIONS * math.sqrt(unresolved * chance * (1 - chance))
         return self._accepted + max(0.0, least) < self._target
 

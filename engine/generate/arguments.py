@@ -56,12 +56,19 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--response-stop", action="append", metavar="TEXT", help="stop string; may be repeated")
     result.add_argument("--confidence-threshold", type=float, help="least critic margin in nats (default 1.0)")
     result.add_argument("--model", help="model folder (default: the pocket model that ships with the project)")
-    result.add_argument("--backend", help="ctranslate2 (default)")
+    result.add_argument("--backend", help="ctranslate2 (default), vllm, or server")
+    result.add_argument(
+        "--option",
+        action="append",
+        metavar="KEY=VALUE",
+        help="one of the backend's options (model.options); repeatable",
+    )
     result.add_argument(
         "--campaign-file", type=Path, help="campaign whose prompts are used (default: the shipped ones)"
     )
     result.add_argument("--spec", type=Path, help="spec.json of a run; its folder is the output")
     result.add_argument("--attempt", type=int, help="number of this attempt (default: the next)")
+    result.add_argument("--engine", metavar="NAME", help="kept engine of the same campaign to attach to (with --spec)")
     return result
 
 
@@ -70,6 +77,8 @@ def requested(options: argparse.Namespace) -> tuple[RunSpec, Target, Path]:
 
     Raises `ConfigurationError` that names the option, `RefusedError` when the folder holds another run.
     """
+    if options.engine is not None and options.spec is None:
+        raise ConfigurationError("--engine goes with --spec", remedy="name the run's spec.json with --spec")
     if options.attempt is not None and options.attempt < 1:
         raise ConfigurationError("--attempt: attempts count from 1", remedy="leave it out, or pass 1 or more")
     if options.spec is not None:
@@ -85,7 +94,9 @@ def _from_spec(options: argparse.Namespace) -> tuple[RunSpec, Target, Path]:
     from engine.files import RunFiles
 
     given = [
-        name for name in (*FLAGS, "model", "backend", "output", "campaign_file") if getattr(options, name) is not None
+        name
+        for name in (*FLAGS, "model", "backend", "option", "output", "campaign_file")
+        if getattr(options, name) is not None
     ]
     if given:
         raise ConfigurationError(
@@ -130,7 +141,7 @@ def _from_flags(options: argparse.Namespace) -> tuple[RunSpec, Target, Path]:
             group[path[-1]] = value
     by_path = {".".join(path): f"--{option.replace('_', '-')}" for option, path in FLAGS.items()}
     _validated(Parameters, nested, lambda location: by_path.get(location, location))
-    model = {"path": options.model, "backend": options.backend}
+    model = {"path": options.model, "backend": options.backend, "options": _backend_options(options.option)}
     chosen = {key: value for key, value in model.items() if value is not None}
     _validated(ModelConfig, chosen, lambda location: "--model" if location == "path" else "--backend")
     target = _target(options, 100, None)
@@ -156,6 +167,24 @@ def _from_flags(options: argparse.Namespace) -> tuple[RunSpec, Target, Path]:
             remedy="choose another folder",
         )
     return spec, target, folder
+
+
+def _backend_options(assignments: list[str] | None) -> dict[str, Any] | None:
+    """`model.options` from `--option KEY=VALUE`, values read as YAML; None when there are none."""
+    import yaml
+
+    found: dict[str, Any] = {}
+    for assignment in assignments or ():
+        key, equals, text = assignment.partition("=")
+        try:
+            found[key.strip()] = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+            equals = ""
+        if not equals or not key.strip():
+            raise ConfigurationError(
+                f"--option {assignment!r} is not KEY=VALUE", remedy="write --option max_model_len=2048; quote a text"
+            )
+    return found or None
 
 
 def _prompts(campaign_file: Path | None) -> Prompts:

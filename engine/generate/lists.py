@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 
 from engine.campaign.spec import RunSpec
 from engine.errors import RunFailedError
@@ -20,7 +20,10 @@ BARREN_LISTS = 50
 """So many lists in a row without one new instruction: the model has no more to give."""
 
 LIST_TRIES = 3
-LINES_PER_LIST_AT_FIRST = 4.0
+LINES_THAT_ARE_NEW = 0.7
+"""Of the lines that a list has room for, the share that is taken to be usable until lists have come."""
+
+NUMBER_TOKENS = 3
 
 WhenDone = Callable[[Future[Completion], Callable[[Future[Completion]], None]], None]
 """Has the coordinating thread call the second once the first is done."""
@@ -48,6 +51,7 @@ class Lists:
         self._asked = self._taken = 0
         self._ready: dict[int, Completion] = {}
         self._new_lines = self._barren = 0
+        self._lines_at_first = _lines_of(spec.pipeline.list_max_tokens, backend, prompts.examples)
         self._failure: tuple[int, RequestFailedError] | None = None
         self.next_index = 0
 
@@ -58,7 +62,7 @@ class Lists:
 
     def ask(self, wanted: int, queued: int) -> None:
         """Ask for as many lists as are likely to bring `wanted` new lines, where `queued` are there already."""
-        per_list = max(1.0, self._new_lines / self._taken) if self._taken else LINES_PER_LIST_AT_FIRST
+        per_list = max(1.0, self._new_lines / self._taken) if self._taken else self._lines_at_first
         while not self.is_barren and queued + (self._asked - self._taken) * per_list < wanted:
             self._ask(self._asked)
             self._asked += 1
@@ -108,10 +112,10 @@ class Lists:
         self._when(future, lambda done: self._came(number, tries, done))
 
     def _came(self, number: int, tries: int, future: Future[Completion]) -> None:
-        if future.cancelled():
-            return
         try:
             self._ready[number] = future.result()
+        except CancelledError:
+            return
         except RequestFailedError as error:
             if tries >= LIST_TRIES:
                 self._failure = (number, error)
@@ -154,3 +158,9 @@ class Lists:
         self._new_lines += new
         self._barren = 0 if new else self._barren + 1
         return items
+
+
+def _lines_of(tokens: int, backend: Backend, examples: tuple[str, ...]) -> float:
+    """How many usable lines a list of so many tokens is likely to hold, when they are as long as the examples."""
+    line = sum(backend.count_tokens(example) + NUMBER_TOKENS for example in examples) / max(1, len(examples))
+    return max(1.0, LINES_THAT_ARE_NEW * tokens / line)

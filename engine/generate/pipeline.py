@@ -46,6 +46,9 @@ T = TypeVar("T")
 FAILED_AT_FIRST = 20
 """When all of the first so many items fail, the cause is not in the items."""
 
+LISTS_AHEAD = 1.25
+"""So many times the lines that are likely to be needed are asked for: a list that comes late leaves the device idle."""
+
 MOST_EVENTS = 256
 """Results that are taken in before new work is handed out: so that a wide device never waits for one turn."""
 
@@ -176,7 +179,8 @@ class Pipeline:
     def _ask_for_lists(self) -> None:
         """Keep enough new lines ahead to fill the places that may come free, and few that nobody needs."""
         admission = self._admission
-        wanted = min(self._concurrency, admission.candidates_left, 4 * admission.places_left + 1)
+        needed = round(LISTS_AHEAD * (admission.candidates_wanted - admission.in_flight)) + 1
+        wanted = min(self._concurrency, admission.candidates_left, needed)
         if self._lists_lost:
             wanted = max(wanted, 1)
         if wanted > self._queued:

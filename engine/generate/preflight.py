@@ -6,7 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from engine.generate.backends.base import Backend, label_tokens
+from engine.campaign.spec import RunSpec
+from engine.errors import ConfigurationError
+from engine.generate.backends.base import Backend, Capabilities, label_tokens
 from engine.generate.critics import LABELS
 from engine.generate.models.folder import ModelFolder
 from engine.generate.progress import log
@@ -14,6 +16,30 @@ from engine.generate.prompts import PromptBuilder
 
 LITTLE_DISK_BYTES = 200 << 20
 SENTINELS = ("The capital of France is", "1. Write a short sentence.\n2.", "Instruction: Name a colour.\nResponse:")
+
+
+def check_needs(capabilities: Capabilities, spec: RunSpec) -> None:
+    """`ConfigurationError` when the campaign asks for what the backend cannot do; the log says what it does without."""
+    if not capabilities.label_scores:
+        raise ConfigurationError(
+            f"{capabilities.name} gives no log probabilities for the critics' labels, and they cannot judge without",
+            where="model.backend",
+            remedy="use a server that answers `logprobs` on /v1/completions, such as vLLM's",
+        )
+    penalties = {
+        "parameters.instruction.repetition_penalty": spec.parameters.instruction.repetition_penalty,
+        "parameters.response.repetition_penalty": spec.parameters.response.repetition_penalty,
+    }
+    penalised = [key for key, penalty in penalties.items() if penalty != 1.0]
+    if penalised and not capabilities.repetition_penalty:
+        key = penalised[0]
+        raise ConfigurationError(
+            f"{capabilities.name} ignores repetition_penalty, and {key} is {penalties[key]:g}",
+            where=key,
+            remedy="set it to 1.0 everywhere, or use a server that takes it, such as vLLM's",
+        )
+    if not capabilities.seed_per_request:
+        log.warning("preflight: %s ignores seeds: the run cannot be repeated draw by draw", capabilities.name)
 
 
 def run_preflight(backend: Backend, folder: ModelFolder, prompts: PromptBuilder, output: Path) -> dict[str, Any]:

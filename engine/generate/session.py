@@ -8,7 +8,7 @@ import importlib.metadata
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, Literal
 
@@ -17,23 +17,34 @@ from engine.campaign.spec import RunSpec
 from engine.errors import ConfigurationError, PilothouseError, RefusedError, RunFailedError
 from engine.files import RunFiles, storage_error
 from engine.generate.artifacts import Session, write_artifacts
-from engine.generate.backends import check_backend, open_backend
+from engine.generate.attaching import AttachedEngine, await_engine
+from engine.generate.backends import check_folder, check_model, models_folder, open_backend
 from engine.generate.backends.base import Backend
 from engine.generate.history import History, read_history, read_records
-from engine.generate.models.converted import resolve_ctranslate2
 from engine.generate.models.folder import ModelFolder
 from engine.generate.pipeline import Ending, Pipeline
-from engine.generate.preflight import run_preflight
+from engine.generate.preflight import check_needs, run_preflight
 from engine.generate.progress import Progress, log
 from engine.generate.prompts import PromptBuilder
 from engine.generate.stopping import StopRequests
 from engine.journal.clock import generator_beat
-from engine.journal.events import Event, GenerationEnded, GenerationStarted, Phase, PhaseEntered, dump_event, utc_now
+from engine.journal.events import (
+    Event,
+    GenerationEnded,
+    GenerationStarted,
+    Phase,
+    PhaseEntered,
+    dump_event,
+    utc_now,
+)
 from engine.journal.writer import JournalWriter
+from engine.logs.tail import LogTail
+from engine.logs.vllm_lines import root_cause
 from engine.qc.metrics import check_names
 
 Outcome = Literal["completed", "exhausted", "stopped", "failed"]
-PACKAGES = ("ctranslate2", "tokenizers", "numpy", "pydantic")
+PACKAGES = ("tokenizers", "pydantic")
+CAUSE_LINES = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +53,33 @@ class _Loaded:
     preflight: dict[str, Any]
 
 
-def check(spec: RunSpec) -> tuple[PromptBuilder, ModelFolder]:
-    """Everything that can be found wrong in no time, before a file is written; `ConfigurationError` then."""
+def check(spec: RunSpec) -> tuple[PromptBuilder, ModelFolder | None]:
+    """Everything that can be found wrong in no time, before a file is written; `ConfigurationError` then.
+
+    The model's folder is None when the model is yet to be downloaded.
+    """
     if spec.generator.kind != "builtin" or spec.prompts is None:
         raise ConfigurationError(
             f"the run {spec.id} is not one of the builtin generator",
             where="generator.kind",
             remedy="run its own command; `pilothouse launch` does",
         )
-    check_backend(spec.model)
     check_names(spec.gate)
-    return PromptBuilder.of(spec.prompts, spec.pipeline.list_shots), resolve_ctranslate2(spec.model)
+    return PromptBuilder.of(spec.prompts, spec.pipeline.list_shots), check_model(spec.model, spec.engine)
 
 
-def generate(files: RunFiles, spec: RunSpec, target: Target, attempt: int | None, stop: StopRequests) -> None:
+def generate(
+    files: RunFiles,
+    spec: RunSpec,
+    target: Target,
+    attempt: int | None,
+    stop: StopRequests,
+    *,
+    engine: str | None = None,
+) -> None:
     """Run one attempt (by default the one after the last) to its end, going on from what earlier ones left.
+
+    `engine` names the kept engine of the same campaign that it attaches to; without one it loads the model itself.
 
     Raises `PilothouseError`: `ConfigurationError` before anything is written, `RefusedError` when files cannot be
     written or another generator writes them, `RunFailedError` when nothing works.
@@ -70,7 +93,7 @@ def generate(files: RunFiles, spec: RunSpec, target: Target, attempt: int | None
         ):
             history = read_history(files)
             number = attempt if attempt is not None else history.last_attempt + 1
-            _Attempt(files, spec, target, number, stop, prompts, folder, journal, records, history).run()
+            _Attempt(files, spec, target, number, stop, engine, prompts, folder, journal, records, history).run()
     except OSError as error:
         raise storage_error(error, files.folder) from error
 
@@ -102,14 +125,15 @@ class _Attempt:
     target: Target
     number: int
     stop: StopRequests
+    engine: str | None
     prompts: PromptBuilder
-    folder: ModelFolder
+    folder: ModelFolder | None
     journal: JournalWriter
     records: JournalWriter
     history: History
     started: str = ""
     preflight: dict[str, Any] | None = None
-    versions: dict[str, str] | None = None
+    versions: dict[str, str] = field(default_factory=dict)
 
     def run(self) -> None:
         self.started = utc_now()
@@ -131,23 +155,24 @@ class _Attempt:
         if self.history.done:
             log.info("going on from %d records, %d of them kept", len(self.history.done), self.history.kept)
         pipeline: Pipeline | None = None
+        loaded: _Loaded | None = None
         try:
-            self._phase("loading")
-            loaded = self._load()
-            if loaded is None:
-                ending = Ending("stopped", f"asked to stop by {self.stop.reason}")
-            else:
-                self.preflight = loaded.preflight
-                try:
-                    pipeline = self._pipeline(loaded.backend)
+            try:
+                loaded = self._load()
+                if loaded is None:
+                    ending = Ending("stopped", f"asked to stop by {self.stop.reason}")
+                else:
+                    pipeline = self._pipeline(loaded)
                     self._phase("generating")
                     ending = pipeline.run()
-                finally:
-                    loaded.backend.close()
-        except Exception as error:
-            self._fail(error, pipeline)
-            raise
-        self._close(ending.outcome, ending.reason, pipeline)
+                    loaded.backend.cancel()  # what was started ahead: nobody needs it now
+            except Exception as error:
+                self._fail(error, pipeline)
+                raise
+            self._close(ending.outcome, ending.reason, pipeline)
+        finally:
+            if loaded is not None:
+                loaded.backend.close()
 
     def _load(self) -> _Loaded | None:
         """The model, loaded in a thread of its own so that a request to stop ends the attempt at once: None then."""
@@ -156,27 +181,62 @@ class _Attempt:
 
         def load() -> None:
             try:
-                backend = open_backend(self.spec.model)
-                results.put(_Loaded(backend, run_preflight(backend, self.folder, self.prompts, self.files.folder)))
+                results.put(self._loaded())
             except BaseException as error:
                 results.put(error)
 
         if self.stop.requested:
             return None
-        log.info("loading %s with %s", self.spec.model.path, self.spec.model.backend)
         threading.Thread(target=load, name="load", daemon=True).start()
         result = results.get()
         if isinstance(result, PilothouseError | OSError):
             raise result
         if isinstance(result, BaseException):
+            cause = root_cause(LogTail(self.files.log).last(CAUSE_LINES)) or f"{type(result).__name__}: {result}"
             raise RunFailedError(
-                f"the model cannot be loaded: {type(result).__name__}: {result}",
-                where=str(self.folder.weights),
+                f"the model cannot be loaded: {cause}",
+                where=str(self.folder.weights if self.folder is not None else self.spec.model.path),
                 remedy="check the model folder and the installation with `pilothouse doctor`",
             ) from result
         return result
 
-    def _pipeline(self, backend: Backend) -> Pipeline:
+    def _loaded(self) -> _Loaded | None:
+        """Download what is missing; load the model, or wait for the engine to attach to. None when asked to stop."""
+        if self.folder is None:
+            self.folder = self._download()
+        self._phase("loading")
+        attached: AttachedEngine | None = None
+        if self.engine is not None:
+            log.info("attaching to the engine %s", self.engine)
+            attached = await_engine(self.files.neighbour(self.engine), lambda: self.stop.requested)
+            if attached is None:
+                return None
+        else:
+            log.info("loading %s with %s", self.spec.model.path, self.spec.model.backend)
+        backend = open_backend(self.spec.model, self.folder, self.spec.engine, attached)
+        try:
+            check_needs(backend.capabilities, self.spec)
+            return _Loaded(backend, run_preflight(backend, self.folder, self.prompts, self.files.folder))
+        except BaseException:
+            backend.close()
+            raise
+
+    def _download(self) -> ModelFolder:
+        from engine.generate.models.download import download
+
+        self._phase("downloading")
+        folder = download(
+            self.spec.model,
+            models_folder(self.spec.engine),
+            progress=lambda event: self._say(event.model_copy(update={"attempt": self.number})),
+            stopped=lambda: self.stop.requested,
+        )
+        check_folder(self.spec.model, folder)
+        return folder
+
+    def _pipeline(self, loaded: _Loaded) -> Pipeline:
+        self.preflight = loaded.preflight
+        self.versions |= loaded.backend.capabilities.versions
         progress = Progress(self.spec, self.target.examples)
         for record in read_records(self.files):
             progress.tally.add(record)
@@ -184,7 +244,7 @@ class _Attempt:
         return Pipeline(
             self.spec,
             self.target,
-            backend=backend,
+            backend=loaded.backend,
             prompts=self.prompts,
             history=self.history,
             records=self.records,
@@ -208,7 +268,7 @@ class _Attempt:
             started=self.started,
             outcome=outcome,
             reason=reason,
-            versions=self.versions or {},
+            versions=self.versions,
             preflight=self.preflight,
         )
         verdict = write_artifacts(self.files, self.spec, self.prompts, session)

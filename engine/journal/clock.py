@@ -6,8 +6,8 @@ import time
 from functools import cache
 from pathlib import Path
 
+from engine.figures import EngineFigures
 from engine.journal.events import GeneratorBeat
-from engine.journal.figures import EngineFigures
 
 BEAT_S = 2.0
 

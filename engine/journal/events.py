@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from engine.journal.figures import EngineFigures, GpuFigures
+from engine.figures import EngineFigures, GpuFigures
 
 EVENT_VERSION = 1
 
@@ -230,7 +230,6 @@ class EngineReady(Event):
     address: str
     model: str
     seconds: float
-    versions: dict[str, str] = Field(default_factory=dict)
 
 
 class EngineUse(Event):

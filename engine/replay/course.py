@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from engine.figures import EngineFigures, GpuFigures
 from engine.journal.events import (
     AnyEvent,
+    EngineReady,
+    EngineUse,
     Event,
     GenerationEnded,
+    GeneratorBeat,
     GeneratorEnded,
     GeneratorStarted,
     Heartbeat,
     KeeperStarted,
+    LoadProgress,
     PhaseEntered,
     PolicyAsked,
     Recovered,
@@ -62,6 +67,12 @@ class Course:
     restart: RestartPlanned | None = None
     synced: str | None = None
     sync_error: str = ""
+    engine: str = ""
+    loading: LoadProgress | None = None
+    ready: EngineReady | None = None
+    use: EngineUse | None = None
+    figures: EngineFigures | None = None
+    gpus: tuple[GpuFigures, ...] = ()
 
     def apply(self, event: AnyEvent) -> None:
         """Fold one event of either journal."""
@@ -72,6 +83,7 @@ class Course:
         match event:
             case KeeperStarted():
                 self.author, self.adopted = event.author or self.author, event.adopted
+                self.engine = event.engine
                 self.found_dead = event.adopted and not event.found_alive
             case TargetRaised():
                 self.target, self.max_candidates = event.examples, event.max_candidates
@@ -80,6 +92,8 @@ class Course:
                 self.stopping = False  # strays of an earlier attempt may have been swept before
             case Heartbeat():
                 self.heartbeat = event.time
+                self.gpus = tuple(event.gpus)
+                self.figures = event.engine or self.figures
             case Stopping():
                 self.stopping = True
             case Stalled():
@@ -102,10 +116,26 @@ class Course:
                 self.policy = event
             case PhaseEntered():
                 self.phase = event.phase
+                if self.loading is not None and self.loading.time < event.time:  # of the two journals one is read first
+                    self.loading = None
                 if event.phase == "generating":
                     self.generating_since = event.time
             case GenerationEnded():
                 self.outcome = event
+            case _:
+                self._apply_engine(event)
+
+    def _apply_engine(self, event: AnyEvent) -> None:
+        """What concerns the engine behind a run, or a kept one."""
+        match event:
+            case GeneratorBeat():
+                self.figures = event.engine or self.figures
+            case LoadProgress():
+                self.loading = event
+            case EngineReady():
+                self.ready, self.loading = event, None
+            case EngineUse():
+                self.use = event
             case _:
                 pass
 
@@ -122,6 +152,15 @@ class Course:
         )
         for name in self.__slots__:
             setattr(self, name, getattr(fresh, name))
+
+    @property
+    def loading_text(self) -> str:
+        """`weights 40%`, `downloading 12.1 of 61.0 GB`: how far the model's start is, empty where nothing tells."""
+        step = self.loading
+        if step is None:
+            return ""
+        share = f" {step.share:.0%}" if step.share is not None else ""
+        return f"{step.stage}{share}" + (f", {step.detail}" if step.detail else "")
 
     @property
     def startup_s(self) -> float | None:

@@ -181,7 +181,7 @@ class RunReplay:
             return "stopping", "it died unwatched; its keeper makes sure that nothing of it is left"
         if course.stopping:
             return "stopping", "asked to stop"
-        if course.phase in ("generating", "saving"):
+        if course.phase in ("generating", "saving") or course.ready is not None:
             return "running", ""
         if self.spec.generator.kind == "command" and course.generator_started:
             return "running", ""
@@ -260,6 +260,10 @@ class RunReplay:
             gpu_held_by=tuple(course.end.gpu_held_by) if course.end and course.end.gpu_held else (),
             synced=course.synced,
             sync_error=course.sync_error,
+            engine=course.engine,
+            loading=sanitise(course.loading_text, 120) if live else "",
+            figures=course.figures if live else None,
+            gpus=course.gpus if live else (),
         )
 
     def _counts(self, foreign: bool) -> Counts:
@@ -302,8 +306,14 @@ class RunReplay:
             return [f"its keeper lives, but has not beaten for over {SLOW_KEEPER_S:.0f} s: it is held up"]
         return []
 
-    def past(self, snapshot: RunSnapshot, recipe: str | None = None) -> PastRun:
-        """The run as the policy sees it. `recipe` is the campaign's present one, see `engine.campaign.spec`."""
+    @property
+    def course(self) -> Course:
+        """What its journals have said so far."""
+        return self._course
+
+    def past(self, snapshot: RunSnapshot, recipe: str | None = None, *, startup_s: float | None = None) -> PastRun:
+        """The run as the policy sees it. `recipe` is the campaign's present one, see `engine.campaign.spec`;
+        `startup_s` takes the place of the start-up that was measured, where that of the next run would be another."""
         return PastRun(
             name=snapshot.name,
             kind=snapshot.kind,
@@ -319,7 +329,7 @@ class RunReplay:
             active_s=snapshot.active_s,
             cost_usd=snapshot.cost_usd,
             examples_per_second=snapshot.examples_per_second,
-            startup_s=self._course.startup_s,
+            startup_s=self._course.startup_s if startup_s is None else startup_s,
             imported=snapshot.imported,
             reason=snapshot.reason,
             attempt=snapshot.attempt,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from engine.budget.forecast import campaign_budget
 from engine.budget.money import Budget
 from engine.campaign.loading import load_prompts
 from engine.campaign.models import Campaign
-from engine.campaign.naming import kind_of
+from engine.campaign.naming import engine_number, kind_of
 from engine.campaign.spec import RunSpec, read_spec, recipe_of
 from engine.errors import NotFoundError, PilothouseError
 from engine.files import NAME, RunFiles, Workspace
@@ -18,8 +19,10 @@ from engine.policy.actions import NextAction
 from engine.policy.decide import next_action
 from engine.policy.history import PastRun
 from engine.replay.campaigns import load_checked
+from engine.replay.engines import attached_to, engine_snapshot, start_of_a_run_s
 from engine.replay.run import RunReplay
-from engine.snapshot import CampaignSnapshot, CampaignState, IdleCountdown, RunSnapshot, Snapshot
+from engine.snapshot import CampaignSnapshot, CampaignState, EngineSnapshot, IdleCountdown, RunSnapshot, Snapshot
+from engine.supervise.engines.kept import serves
 from engine.supervise.idle import read_idle
 
 _Mark = tuple[tuple[int, int, int], ...]
@@ -42,10 +45,12 @@ class WorkspaceReplay:
             files.setdefault(name, self.workspace.configs / f"{name}.yaml")
         campaigns = tuple(self._campaign(files[name]) for name in sorted(files) if only in (None, name))
         devices = {device for campaign in campaigns for run in campaign.runs if run.live for device in run.devices}
+        engines = [campaign.engine for campaign in campaigns if campaign.engine is not None]
+        devices |= {device for engine in engines if engine.live for device in engine.devices}
         return Snapshot(str(self.workspace.root), self._host, campaigns, tuple(sorted(devices)))
 
     def orphans(self, campaign: str) -> list[tuple[RunFiles, int]]:
-        """Runs of `campaign` whose generator goes on without a keeper, with their attempt; of the last refresh."""
+        """Runs and engines of `campaign` that go on without a keeper, with their attempt; of the last refresh."""
         folder = self.workspace.artifacts / campaign
         found = (replay for path, replay in self._runs.items() if path.parent == folder and replay.orphaned)
         return [(replay.files, replay.attempt) for replay in found]
@@ -78,10 +83,13 @@ class WorkspaceReplay:
         extend_to = None if isinstance(config, PilothouseError) else config.policy.extend_to
         warnings: list[str] = []
         unread: list[str] = []
-        replays, runs = [], []
+        replays, runs, engines = [], [], []
         for replay in self._replays(name, warnings):
             try:
                 replay.refresh()
+                if replay.spec.kind == "engine":
+                    engines.append(replay)
+                    continue
                 runs.append(replay.snapshot(extend_to=extend_to))
                 replays.append(replay)
             except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError, OSError) as error:
@@ -93,17 +101,23 @@ class WorkspaceReplay:
         if isinstance(config, PilothouseError):
             self._past[name] = ()
             idle = _idle(self.workspace, name, runs)
+            engine = _newest(engines, None, runs)
+            runs = [_with_engine(run, engine) for run in runs]
             return CampaignSnapshot(
-                name, "broken", str(path), None, None, None, tuple(runs), str(config), tuple(warnings), idle
+                name, "broken", str(path), None, None, None, tuple(runs), str(config), tuple(warnings), idle, engine
             )
-        past = tuple(replay.past(run, recipe) for replay, run in zip(replays, runs, strict=True))
+        engine = _newest(engines, config, runs)
+        runs = [_with_engine(run, engine) for run in runs]
+        start_s = start_of_a_run_s(config, engine, _starts(engines, config))
+        past = tuple(replay.past(run, recipe, startup_s=start_s) for replay, run in zip(replays, runs, strict=True))
         self._past[name] = past
-        budget = campaign_budget(config, past, [replay.meter for replay in replays])
+        kept = [(engine is not None and engine.name == one.spec.run and engine.live, one.meter) for one in engines]
+        budget = campaign_budget(config, past, [replay.meter for replay in replays], kept)
         action = _next(config, past, budget, unread)
         state = _state(runs, action)
         idle = _idle(self.workspace, name, runs) if config.budget.on_idle is not None else None
         return CampaignSnapshot(
-            name, state, str(path), config, budget, action, tuple(runs), None, tuple(warnings), idle
+            name, state, str(path), config, budget, action, tuple(runs), None, tuple(warnings), idle, engine
         )
 
     def _replays(self, campaign: str, warnings: list[str]) -> list[RunReplay]:
@@ -125,6 +139,30 @@ class WorkspaceReplay:
             name = files.folder.name
             stand_in = RunSpec(campaign=campaign, run=name, kind=kind_of(name), created="", parameters_known=False)
             return RunReplay(files, stand_in, damage=f"{error.what} ({error.where}); {error.remedy}")
+
+
+def _newest(
+    engines: Sequence[RunReplay], config: Campaign | None, runs: Sequence[RunSnapshot]
+) -> EngineSnapshot | None:
+    """The campaign's kept engine: the newest there was."""
+    if not engines:
+        return None
+    newest = max(engines, key=lambda replay: engine_number(replay.spec.run) or 0)
+    return engine_snapshot(newest, config, attached_to(newest.spec.run, runs))
+
+
+def _with_engine(run: RunSnapshot, engine: EngineSnapshot | None) -> RunSnapshot:
+    """A run that is attached shows what its engine does, and how far its start is."""
+    if engine is None or not run.live or run.engine != engine.name:
+        return run
+    loading = "" if engine.ready is not None else f"{engine.name}: {engine.loading}".rstrip(": ")
+    return replace(run, figures=engine.figures, gpus=engine.gpus, loading=loading)
+
+
+def _starts(engines: Sequence[RunReplay], config: Campaign) -> list[float]:
+    """Seconds that the starts of engines like the one that is wanted took, the newest last."""
+    alike = (replay for replay in engines if serves(replay.spec, config.model))
+    return [replay.course.ready.seconds for replay in alike if replay.course.ready is not None]
 
 
 def _mark(path: Path, config: Campaign | PilothouseError) -> _Mark:

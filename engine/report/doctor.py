@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.campaign.loading import load_prompts
-from engine.campaign.models import ModelConfig
+from engine.campaign.models import EngineConfig, ModelConfig
 from engine.errors import PilothouseError
 from engine.files import Workspace
 from engine.replay.campaigns import load_checked
@@ -48,7 +48,7 @@ def _pocket_model() -> Iterator[Finding]:
     from engine.generate.backends import check_model
 
     try:
-        check_model(ModelConfig(path="pocket", backend="ctranslate2"))
+        check_model(ModelConfig(path="pocket", backend="ctranslate2"), EngineConfig())
         yield Finding(True, "the pocket model is complete")
     except PilothouseError as error:
         yield Finding(False, f"pocket model: {error.what}")
@@ -87,7 +87,7 @@ def _campaigns(root: Path) -> Iterator[Finding]:
             campaign = load_checked(path)
             load_prompts(campaign, path)
             if campaign.generator.kind == "builtin":
-                check_model(campaign.model)
+                check_model(campaign.model, campaign.engine)
             yield Finding(True, f"campaign {campaign.name}: {campaign.model.path} on {campaign.model.backend}")
         except PilothouseError as error:
             yield Finding(False, f"campaign {path.stem}: {error.what} ({error.where})")

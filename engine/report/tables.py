@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.campaign.parameters import flatten
+from engine.report.engine import engine_state, figures_text, stop_text
 from engine.report.formatting import (
     UNKNOWN,
     VERDICT_SIGNS,
@@ -21,7 +22,7 @@ from engine.report.formatting import (
     short_parameter,
     state_text,
 )
-from engine.snapshot import CampaignSnapshot, IdleCountdown, RunSnapshot, Snapshot
+from engine.snapshot import CampaignSnapshot, EngineSnapshot, IdleCountdown, RunSnapshot, Snapshot
 
 SHOWN_METRICS = (
     "runaway_rate",
@@ -128,6 +129,8 @@ def status_text(snapshot: Snapshot) -> str:
                 f" · spent {money(budget.spent_usd)} of {money(budget.limit_usd)}, left {money(budget.left_usd)}"
             )
         lines += [f"  warning: {warning}" for warning in campaign.warnings]
+        if campaign.engine is not None and (campaign.engine.live or campaign.engine.gpu_held):
+            lines += _engine_lines(campaign.engine)
         rows = [_status_row(run) for run in campaign.runs]
         if rows:
             header = ["run", "state", "gate", "kept", "runaway", "token limit", "cost"]
@@ -142,6 +145,15 @@ def status_text(snapshot: Snapshot) -> str:
                 lines.append(f"        {campaign.next.command}")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
+
+
+def _engine_lines(engine: EngineSnapshot) -> list[str]:
+    """One line, and another for what it does while it answers."""
+    held = f"; GPU memory still held by {'; '.join(engine.gpu_held_by)}" if engine.gpu_held_by else ""
+    parts = [engine_state(engine), stop_text(engine), money(engine.cost_usd)]
+    lines = [f"  {engine.name}: {' · '.join(part for part in parts if part)}{held}"]
+    figures = figures_text(engine.figures) if engine.figures is not None and engine.ready is not None else ""
+    return lines + ([f"    {figures}"] if figures else [])
 
 
 def idle_text(campaign: str, idle: IdleCountdown, now: datetime | None = None) -> str:
@@ -176,7 +188,10 @@ def _remarks(run: RunSnapshot) -> list[str]:
     """Why a run is in its state, and what is wrong with it."""
     sync = f"sync failed: {run.sync_error}" if run.sync_error else ""
     reason = run.reason if not run.live or run.state == "queued" else ""
-    return [remark for remark in (run.stalled, reason, held_text(run), sync) if remark]
+    own = run.figures is not None and run.phase == "generating" and not run.engine
+    figures = figures_text(run.figures) if own and run.figures is not None else ""
+    loading = run.loading if run.state == "starting" else ""
+    return [remark for remark in (run.stalled, loading, figures, reason, held_text(run), sync) if remark]
 
 
 def _status_row(run: RunSnapshot) -> list[str]:

@@ -12,7 +12,10 @@ from engine.supervise.ladder import GRACE_S
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What the keeper was started with. Money in US dollars (`budget_left`: None for no cap), times in seconds."""
+    """What the keeper was started with. Money in US dollars (`budget_left`: None for no cap), times in seconds.
+
+    `engine` names the kept engine that the run attaches to; empty when it loads the model itself.
+    """
 
     attempt: int
     author: str
@@ -21,6 +24,7 @@ class Charge:
     max_candidates: int | None = None
     budget_left: float | None = None
     grace_s: float = GRACE_S
+    engine: str = ""
 
     @property
     def adopting(self) -> bool:

@@ -57,10 +57,18 @@ def generator_environment(files: RunFiles, run_id: str, gpus: tuple[str, ...]) -
     return environment
 
 
+def engine_argv(files: RunFiles, spec: RunSpec, socket: Path) -> list[str]:
+    """The command line that downloads the model of a kept engine where it must, and becomes its server."""
+    folder = files.folder.resolve()
+    argv = python_module("engine.generate.serve", workspace_root(files, spec))
+    return [*argv, "--spec", str(folder / files.spec.name), "--socket", str(socket)]
+
+
 def generator_argv(
-    files: RunFiles, spec: RunSpec, attempt: int, *, examples: int | None, max_candidates: int | None
+    files: RunFiles, spec: RunSpec, attempt: int, *, examples: int | None, max_candidates: int | None, engine: str = ""
 ) -> list[str]:
-    """The generator's command line. `examples` and `max_candidates` are given when the run was extended.
+    """The generator's command line. `examples` and `max_candidates` are given when the run was extended, `engine` when
+    it attaches to a kept one.
 
     A foreign program's arguments may hold `{output_dir}` (the run's folder), `{count}` and `{seed}`.
     """
@@ -72,6 +80,8 @@ def generator_argv(
             argv += ["--count", str(examples)]
         if max_candidates is not None:
             argv += ["--max-candidates", str(max_candidates)]
+        if engine:
+            argv += ["--engine", engine]
         return argv
     values = {
         "{output_dir}": str(folder),

@@ -11,6 +11,7 @@ from engine.campaign.spec import RunSpec
 from engine.errors import RefusedError
 from engine.files import RunFiles
 from engine.journal.events import (
+    Event,
     GeneratorEnded,
     GeneratorStarted,
     Heartbeat,
@@ -19,12 +20,14 @@ from engine.journal.events import (
 )
 from engine.logs.sanitise import sanitise
 from engine.supervise.charge import Charge, raised_target
-from engine.supervise.commands import generator_argv, generator_environment, workspace_root
-from engine.supervise.devices import Devices, retake_devices, take_devices
+from engine.supervise.commands import engine_argv, generator_argv, generator_environment, workspace_root
+from engine.supervise.devices import Devices, attached_devices, retake_devices, take_devices
 from engine.supervise.ending import Ending, StopOrder, judge
+from engine.supervise.engines.minder import EngineMinder, socket_path
 from engine.supervise.errands import Errands
-from engine.supervise.evidence import last_census, last_line, own_word, record_end, recorded_end
+from engine.supervise.evidence import last_census, last_error, last_line, own_word, record_end, recorded_end
 from engine.supervise.generator import AdoptedGenerator, Exit, Generator, StartedGenerator, reap_orphans
+from engine.supervise.gpu_monitor import GpuMonitor
 from engine.supervise.guard import Guard
 from engine.supervise.identity import here, is_alive, own_identity, resident_bytes
 from engine.supervise.keeper_journal import KeeperJournal
@@ -55,6 +58,8 @@ class Custody:
         self._budget_left = charge.budget_left
         self._found_alive = True
         self._rebooted = False
+        self._engine = charge.engine
+        self._minder: EngineMinder | None = None
         self.plan: Plan | None = None
         self.errands = Errands(
             files,
@@ -77,9 +82,12 @@ class Custody:
             self._budget_left = before.budget_left
             if before.began and not self._rebooted:
                 self._began = before.began
+            self._engine = before.engine
             self._down.known = last_census(self.files, self.charge.attempt)
             self._found_alive = bool(self._down.processes(before.generator).scan())
             self._devices = self._retaken(before)
+        elif self._engine:
+            self._devices = attached_devices(self.files.neighbour(self._engine))
         else:
             self._devices = take_devices(self.spec)
         self.journal = self._down.journal = KeeperJournal(
@@ -97,6 +105,7 @@ class Custody:
             memory_before=self._devices.memory_before,
             budget_left=self._budget_left,
             began=self._began,
+            engine=self._engine,
         )
         write_keeper(self.files, self.record)
         self.journal.append(
@@ -106,11 +115,19 @@ class Custody:
                 adopted=self.charge.adopting,
                 found_alive=self._found_alive,
                 author=self.charge.author,
+                engine=self._engine,
             )
         )
+        if self._devices.are_gpus:
+            self._down.monitor = GpuMonitor(self._devices.names)
+        if self.spec.kind == "engine":
+            self._minder = EngineMinder(self.files, self.spec, self._report, began=self._began)
         self._beat()
         ending = self._adopt() if self.charge.adopting else self._start()
         return self._finish(ending or self._keep())
+
+    def _report(self, event: Event) -> None:
+        self.journal.append(event.model_copy(update={"attempt": self.charge.attempt}))
 
     # --- the beginning ---------------------------------------------------------------------------------------
 
@@ -146,14 +163,7 @@ class Custody:
         self._heed_signals()
         if self._down.order is not None:
             return Ending("stopped", self._down.order.reason)
-        target = self.journal.target
-        argv = generator_argv(
-            self.files,
-            self.spec,
-            self.charge.attempt,
-            examples=target.examples if target else None,
-            max_candidates=target.max_candidates if target else None,
-        )
+        argv = self._argv()
         folder = workspace_root(self.files, self.spec)
         gpus = self._devices.names if self._devices.are_gpus else ()
         try:
@@ -176,6 +186,19 @@ class Custody:
         self._down.guard = self._guarded(self._down.generator)
         return None
 
+    def _argv(self) -> list[str]:
+        if self.spec.kind == "engine":
+            return engine_argv(self.files, self.spec, socket_path(self.spec))
+        target = self.journal.target
+        return generator_argv(
+            self.files,
+            self.spec,
+            self.charge.attempt,
+            examples=target.examples if target else None,
+            max_candidates=target.max_candidates if target else None,
+            engine=self._engine,
+        )
+
     def _guarded(self, generator: Generator) -> Guard:
         return Guard(
             self.files,
@@ -187,6 +210,7 @@ class Custody:
             devices=len(self._devices.names),
             began=self._began,
             budget_left=self._budget_left,
+            engine=self._minder,
         )
 
     def _sweep_strays(self) -> None:
@@ -248,14 +272,17 @@ class Custody:
                 )
         if down.exit is not None and down.ladder is None:  # leftovers of a generator that ended by itself
             down.begin()
+        if self._minder is not None and down.order is not None:
+            self._minder.ended(down.order.reason)
         if not down.is_through() or down.exit is None:
             return None
         return judge(
             down.exit,
             own_word=own_word(self.files, self.charge.attempt),
             order=down.order,
-            last_line=last_line(self.files.log),
+            last_line=(last_error if self.spec.kind == "engine" else last_line)(self.files.log),
             rebooted=self._rebooted,
+            endless=self.spec.kind == "engine",
         )
 
     def _tick(self, seconds: float) -> None:
@@ -292,6 +319,8 @@ class Custody:
                 monotonic=time.monotonic(),
                 devices=list(self._devices.names) if self._found_alive else [],
                 rss_bytes=resident_bytes(self._down.generator.identity.pid) if self._down.generator else 0,
+                gpus=self._down.monitor.latest() if self._down.monitor is not None else [],
+                engine=self._down.guard.figures if self._down.guard is not None else None,
             )
         )
 
@@ -302,6 +331,8 @@ class Custody:
 
         An end that the keeper before had recorded stands: only what it could not do any more is done.
         """
+        if self._minder is not None:
+            self._minder.ended(ending.reason)
         known = recorded_end(self.files, self.charge.attempt) if self.charge.adopting else None
         if known is not None:
             self._devices.memory_is_back(self._beat)

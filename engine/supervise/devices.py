@@ -11,16 +11,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from engine.campaign.spec import RunSpec
-from engine.errors import RefusedError
+from engine.errors import ConfigurationError, RefusedError
+from engine.files import RunFiles
 from engine.journal.events import ProcessIdentity
 from engine.logs.sanitise import sanitise
 from engine.supervise.claims import GpuClaim
 from engine.supervise.gpus import Gpu, probe_gpus
 from engine.supervise.identity import PROC, here
+from engine.supervise.liveness import read_keeper
 
 MEMORY_BACK_TIMEOUT_S = 15.0
 MEMORY_SLACK_BYTES = 256 << 20  # driver and display noise; a lost engine core holds gigabytes
-VLLM_SHARE = 0.9  # of each GPU's memory, which vLLM takes unless gpu_memory_utilization says otherwise
 COMMAND_SHARE = 0.5  # of a foreign program nothing is known; a GPU that is half full is no place for a model
 
 
@@ -29,8 +30,8 @@ def cpu_device() -> str:
 
 
 def wants_gpu(spec: RunSpec) -> bool:
-    """CTranslate2 runs on the CPU; a foreign program is given a GPU where there is one."""
-    return spec.generator.kind == "command" or spec.model.backend != "ctranslate2"
+    """CTranslate2 runs on the CPU, a server on its own; a foreign program is given a GPU where there is one."""
+    return spec.generator.kind == "command" or spec.model.backend == "vllm"
 
 
 def gpus_wanted(spec: RunSpec) -> int:
@@ -50,8 +51,10 @@ def share_wanted(spec: RunSpec) -> float:
         return 0.0
     if spec.generator.kind == "command":
         return COMMAND_SHARE
-    share = spec.model.options.get("gpu_memory_utilization", VLLM_SHARE)
-    return share if isinstance(share, int | float) and 0 <= share <= 1 else VLLM_SHARE
+    from engine.generate.models.architectures import default_gpu_memory_utilization
+
+    share = spec.model.options.get("gpu_memory_utilization")
+    return share if isinstance(share, int | float) and 0 <= share <= 1 else default_gpu_memory_utilization()
 
 
 @dataclass(slots=True)
@@ -138,6 +141,12 @@ def _name(pid: int) -> str:
         return " (not in sight: the host's numbering, or another user's)"
 
 
+def attached_devices(engine: RunFiles) -> Devices:
+    """The devices of a run that is attached to a kept engine: the engine's, which are claimed already and cost once."""
+    keeper = read_keeper(engine)
+    return Devices(names=keeper.devices if keeper is not None else (cpu_device(),))
+
+
 def take_devices(spec: RunSpec) -> Devices:
     """Choose and claim the devices of the run.
 
@@ -207,9 +216,32 @@ def _claimed(usable: Sequence[Gpu], wanted: int, spec: RunSpec) -> Devices:
             where=here().host,
             remedy="lower the parallel sizes in model.options, or let it see more GPUs (CUDA_VISIBLE_DEVICES)",
         )
-    devices.hold_for(None)
     devices.names = tuple(devices.memory_before)
+    try:
+        _check_model_fits(spec, [gpu.total_bytes for gpu in usable if gpu.uuid in devices.memory_before])
+    except RefusedError:
+        devices.release()
+        raise
+    devices.hold_for(None)
     return devices
+
+
+def _check_model_fits(spec: RunSpec, gpu_total_bytes: Sequence[int]) -> None:
+    """`RefusedError` when vLLM would find out, after a minute of loading, that the model is too large for the GPUs.
+
+    A model that is yet to be downloaded is not known well enough.
+    """
+    if spec.generator.kind != "builtin" or spec.model.backend != "vllm":
+        return
+    from engine.generate.backends import check_model
+    from engine.generate.models.fit import check_fit
+
+    try:
+        folder = check_model(spec.model, spec.engine)
+        if folder is not None:
+            check_fit(spec.model, folder, gpu_total_bytes)
+    except ConfigurationError as error:
+        raise RefusedError(error.what, where=error.where, remedy=error.remedy) from error
 
 
 def _unfit(gpu: Gpu, claim: GpuClaim, spec: RunSpec) -> RefusedError | None:

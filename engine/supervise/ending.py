@@ -37,12 +37,13 @@ def judge(
     order: StopOrder | None,
     last_line: str = "",
     rebooted: bool = False,
+    endless: bool = False,
 ) -> Ending:
     """State and reason of an attempt that is over.
 
     `own_word` is the generator's end record of this attempt, `order` the stop it was under, `last_line` the last of
     its log, sanitised. Where nobody saw the exit code, only the generator's own word makes it succeeded; `rebooted`:
-    the machine has started anew since.
+    the machine has started anew since. `endless`: it was to go on until it is stopped, as an engine is.
     """
     if order is not None and order.fault and not (own_word is not None and own_word.outcome == "completed"):
         return Ending("failed", order.reason)
@@ -59,7 +60,7 @@ def judge(
     if ended.signal is not None:
         name = signal_name(ended.signal)
         return Ending("failed", f"killed by {name}{_LIKELY_CAUSE.get(name, '')}")
-    if ended.code == 0:
+    if ended.code == 0 and not endless:
         return Ending("succeeded", "exit code 0")
     word = own_word.reason if own_word is not None and own_word.outcome == "failed" else ""
     said = word or last_line

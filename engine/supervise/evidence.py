@@ -11,6 +11,7 @@ from engine.files import RunFiles, write_json
 from engine.journal.events import Census, Event, GenerationEnded, ProcessIdentity, RunEnded, parse_event, utc_now
 from engine.journal.reader import JournalReader
 from engine.logs.tail import LogTail
+from engine.logs.vllm_lines import root_cause
 from engine.supervise.ending import Ending
 from engine.supervise.generator import Exit
 from engine.supervise.keeper_journal import KeeperJournal
@@ -18,6 +19,7 @@ from engine.supervise.keeper_journal import KeeperJournal
 AnEvent = TypeVar("AnEvent", bound=Event)
 
 REASON_LIMIT = 300
+CAUSE_LINES = 400
 LAST_WORDS_S = 30.0  # how long a keeper tries to write a run's end to a full disk
 RETRY_S = 0.25
 
@@ -56,6 +58,11 @@ def last_line(log: Path) -> str:
     tail = LogTail(log, line_limit=REASON_LIMIT)
     lines = (line.strip() for line in reversed([*tail.last(20), tail.partial]))
     return next((line for line in lines if line and not line.startswith(("to do: ", "where: "))), "")
+
+
+def last_error(log: Path) -> str:
+    """The error that the end of `log` tells of, sanitised; its last line where it tells of none."""
+    return root_cause(LogTail(log, line_limit=REASON_LIMIT).last(CAUSE_LINES)) or last_line(log)
 
 
 def record_end(

@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 
 from engine.campaign.spec import RunSpec
+from engine.figures import EngineFigures
 from engine.files import RunFiles
 from engine.journal.events import Recovered, Stalled, utc_now
 from engine.supervise.charge import Charge
 from engine.supervise.ending import StopOrder
+from engine.supervise.engines.minder import EngineMinder
 from engine.supervise.errands import Errands
 from engine.supervise.generator import Generator
 from engine.supervise.gpus import probe_gpus
 from engine.supervise.identity import read_stat
 from engine.supervise.keeper_journal import KeeperJournal
 from engine.supervise.log_limit import LogLimit
+from engine.supervise.log_watch import LogWatch
 from engine.supervise.watchdog import SignsReader, Stall, Watchdog, stall_text
 
 PROBE_TIMEOUT_S = 3.0
@@ -36,6 +39,7 @@ class Guard:
         devices: int,
         began: float,
         budget_left: float | None,
+        engine: EngineMinder | None,
     ) -> None:
         self._files, self._spec, self._charge = files, spec, charge
         self._journal, self._errands, self._generator = journal, errands, generator
@@ -44,6 +48,10 @@ class Guard:
         self._first = self._reader.read()
         self._watchdog = Watchdog(spec.supervision.stall, time.monotonic())
         self._log = LogLimit(files.log, round(spec.supervision.log_limit_mb * 1_000_000))
+        self._engine = engine
+        # What vLLM says of itself: a start's progress, and the figures of a program that has no other way to tell.
+        talks = spec.model.backend == "vllm" or spec.generator.kind == "command"
+        self._log_watch = LogWatch(files.log, time.monotonic()) if talks else None
         self._last_item: str | None = None
         self._items = self._first.items
 
@@ -52,7 +60,16 @@ class Guard:
         trimmed = self._log.tend()
         if trimmed is not None:
             self._journal.append(trimmed.model_copy(update={"attempt": self._charge.attempt}))
-        return self._mind_disk() or self._mind_budget(now) or self._mind_progress(now)
+        self._watch_log(now)
+        return self._mind_disk() or self._mind_budget(now) or self._mind_engine(now) or self._mind_progress(now)
+
+    @property
+    def figures(self) -> EngineFigures | None:
+        """What computes on the run's devices does just now, as far as its keeper sees it."""
+        if self._engine is not None:
+            return self._engine.figures
+        foreign = self._spec.generator.kind == "command"  # our own generator tells its figures itself
+        return self._log_watch.figures() if self._log_watch is not None and foreign else None
 
     @property
     def progressed(self) -> bool | None:
@@ -63,8 +80,20 @@ class Guard:
 
     @property
     def starting(self) -> bool:
-        """Whether the generator says that it has not begun to generate: nothing is in flight that could be finished."""
+        """Whether the generator says that it has not begun to generate: nothing is in flight that could be finished.
+        So it is with an engine."""
         return self._reader.read().phase in ("starting", "downloading", "loading", "compiling")
+
+    def _watch_log(self, now: float) -> None:
+        event = self._log_watch.look(now) if self._log_watch is not None else None
+        if event is None:
+            return
+        if self._engine is not None:
+            self._engine.progressed(event)
+        self._journal.append(event.model_copy(update={"attempt": self._charge.attempt}))
+
+    def _mind_engine(self, now: float) -> StopOrder | None:
+        return self._engine.tick(now) if self._engine is not None else None
 
     def _mind_disk(self) -> StopOrder | None:
         if not self._journal.disk_is_full:
@@ -79,6 +108,8 @@ class Guard:
         return StopOrder(f"budget spent: this attempt may cost ${left:.2f}") if spent >= left else None
 
     def _mind_progress(self, now: float) -> StopOrder | None:
+        if self._engine is not None and self._engine.is_ready:
+            return None  # it waits for requests as long as it may
         signs = self._reader.read()
         if signs.items != self._items:
             self._items, self._last_item = signs.items, utc_now()

@@ -85,6 +85,7 @@ def parsed(arguments: list[str]) -> tuple[RunFiles, Charge]:
     parser.add_argument("--max-candidates", type=int, default=None)
     parser.add_argument("--budget-left", type=float, default=None, metavar="USD", help="stop when this is spent")
     parser.add_argument("--grace", type=float, default=GRACE_S, metavar="SECONDS")
+    parser.add_argument("--engine", default="", metavar="NAME", help="the kept engine that the run attaches to")
     given = parser.parse_args(arguments)
     charge = Charge(
         attempt=given.attempt,
@@ -94,6 +95,7 @@ def parsed(arguments: list[str]) -> tuple[RunFiles, Charge]:
         max_candidates=given.max_candidates,
         budget_left=given.budget_left,
         grace_s=given.grace,
+        engine=given.engine,
     )
     return RunFiles(given.folder), charge
 

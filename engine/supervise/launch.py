@@ -46,6 +46,7 @@ def start_attempt(
     budget_left: float | None = None,
     grace_s: float | None = None,
     archived: int | None = None,
+    engine: str = "",
 ) -> ProcessIdentity:
     """Claim `attempt`, start its keeper detached, and return who that is once its first event is recorded.
 
@@ -53,7 +54,7 @@ def start_attempt(
     (`extend`); `budget_left` caps what this keeper may spend, in US dollars; `grace_s` is how long a stopped
     generator may finish, in seconds.
 
-    `archived`: begin anew, what that attempt made is put away first.
+    `archived`: begin anew, what that attempt made is put away first. `engine`: the kept engine that it attaches to.
 
     Raises `RefusedError` when the run is live, when somebody else has the claim (naming them), or when devices are
     not free; `RunFailedError` with the keeper's last words when it died.
@@ -84,6 +85,7 @@ def start_attempt(
         "--max-candidates": max_candidates,
         "--budget-left": budget_left,
         "--grace": grace_s,
+        "--engine": engine or None,
     }
     for option, value in options.items():
         if value is not None:

@@ -35,6 +35,7 @@ class KeeperRecord(BaseModel):
     """`keeper.json`. `adoption` counts the keepers that took this attempt over; `ended` is set once the run's end is
     recorded and the journal free for the next attempt's keeper. `memory_before` is bytes used per GPU before launch,
     `budget_left` what the attempt may cost in US dollars (None: no cap), `began` when, in seconds of that boot.
+    `engine` is the kept engine that the attempt is attached to, empty for none.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -52,6 +53,7 @@ class KeeperRecord(BaseModel):
     memory_before: dict[str, int] = Field(default_factory=dict)
     budget_left: float | None = None
     began: float = 0.0
+    engine: str = ""
     ended: str | None = None
 
 
@@ -116,6 +118,7 @@ def _from_journal(files: RunFiles) -> KeeperRecord | None:
                     started=event.time,
                     keeper=event.keeper,
                     generator=generator,
+                    engine=event.engine,
                 )
             case GeneratorStarted() if record is not None:
                 record = record.model_copy(update={"generator": event.process})

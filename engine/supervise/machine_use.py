@@ -5,12 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from engine.files import RunFiles, Workspace, read_json
+from engine.journal.engine_record import read_engine
 from engine.journal.events import ProcessIdentity
 from engine.supervise.identity import here, is_alive
 from engine.supervise.liveness import FRESH_S, KeeperRecord, read_keeper, run_liveness
@@ -42,9 +43,17 @@ def is_here(keeper: KeeperRecord) -> bool:
 
 def machine_use(workspace: Workspace, claims: Path) -> tuple[Attempts, bool]:
     """`attempts_now`, and whether anything of ours uses this host: a run that is live or about to be, a keeper that
-    still sees to what comes after its run, or a GPU that a run of any workspace has claimed."""
+    still sees to what comes after its run, or a GPU that a run of any workspace has claimed. An engine of this one
+    that waits for its next run uses nothing."""
     runs = list(_kept_runs(workspace))
-    return _attempts(runs), any(_run_in_use(files, keeper) for files, keeper in runs) or gpu_claimed(claims)
+    idle = {keeper.run_id for files, keeper in runs if keeper is not None and _is_idle_engine(files)}
+    used = any(_run_in_use(files, keeper) for files, keeper in runs if keeper is None or keeper.run_id not in idle)
+    return _attempts(runs), used or gpu_claimed(claims, spared=idle)
+
+
+def _is_idle_engine(files: RunFiles) -> bool:
+    record = read_engine(files)
+    return record is not None and record.state == "ready" and not record.in_use
 
 
 def _run_in_use(files: RunFiles, keeper: KeeperRecord | None) -> bool:
@@ -63,12 +72,14 @@ def _run_in_use(files: RunFiles, keeper: KeeperRecord | None) -> bool:
     return life.live and not life.out_of_sight
 
 
-def gpu_claimed(claims: Path) -> bool:
-    """Whether a living run holds the claim of any GPU.
+def gpu_claimed(claims: Path, spared: Collection[str] = ()) -> bool:
+    """Whether a living run holds the claim of any GPU, those of the UUIDs in `spared` left out.
 
     A claim is held for an instant to see whether it is free. Only an exclusive lock shows the claim of a shared GPU.
     """
     for path in claims.glob("*.lock"):
+        if spared and (read_json(path) or {}).get("run_id") in spared:
+            continue
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:

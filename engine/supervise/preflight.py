@@ -22,6 +22,8 @@ def output_forecast(files: RunFiles, spec: RunSpec, examples: int | None = None)
     By what a kept pair took in the campaign's runs so far, the greediest of them; 0 for a foreign program that has left
     nothing to go by.
     """
+    if spec.kind == "engine":
+        return 0
     target = examples or spec.target.examples
     runs = (RunFiles(folder) for folder in _folders(files))
     per_kept = max((size for run in runs if (size := _octets_per_kept(run)) is not None), default=None)

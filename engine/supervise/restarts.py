@@ -49,8 +49,8 @@ def plan_restart(
     config = spec.supervision.restarts
     stalled = order is not None and order.restart
     failed = config.after_failure and order is None and ending.state == "failed"
-    if ending.state != "failed" or not (stalled or failed):
-        return ending, None
+    if ending.state != "failed" or not (stalled or failed) or spec.kind == "engine":
+        return ending, None  # an engine is started by the next run that needs it
     if failed and spec.generator.kind == "builtin" and ended.code in HOPELESS:
         return ending, None
     attempt = max(journal.authors, default=1)

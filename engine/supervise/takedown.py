@@ -14,6 +14,7 @@ from engine.supervise.charge import Charge
 from engine.supervise.ending import StopOrder
 from engine.supervise.errands import Errands
 from engine.supervise.generator import Exit, Generator, has_children
+from engine.supervise.gpu_monitor import GpuMonitor
 from engine.supervise.gpus import hung_probes
 from engine.supervise.guard import Guard
 from engine.supervise.keeper_journal import KeeperJournal
@@ -25,8 +26,8 @@ SURE_LOOKS = 3
 
 class Takedown:
     """The processes of one attempt and the way down. `generator` is set once there is one, `exit` once it has ended,
-    `order` once it is to go, `ladder` once processes are taken down, `guard` as long as somebody minds it; `journal`
-    before anything else is asked. `known` were proven to be the run's before."""
+    `order` once it is to go, `ladder` once processes are taken down, `guard` as long as somebody minds it, `monitor`
+    while its GPUs are watched; `journal` before anything else is asked. `known` were proven to be the run's before."""
 
     journal: KeeperJournal
 
@@ -38,6 +39,7 @@ class Takedown:
         self.ladder: StopLadder | None = None
         self.known: list[ProcessIdentity] = []
         self.guard: Guard | None = None
+        self.monitor: GpuMonitor | None = None
         self._next_census = 0.0
 
     def take_requests(self) -> None:
@@ -92,6 +94,8 @@ class Takedown:
 
     def begin(self, *, hurried: bool = False, grace_s: float = GRACE_S) -> None:
         """Start taking down whatever lives of the run."""
+        if self.monitor is not None:
+            self.monitor.close()  # without a helper the kernel's word on children is enough
         self.ladder = StopLadder(
             self.processes(),
             now=time.monotonic(),
@@ -148,7 +152,8 @@ class Takedown:
 
     def helpers(self) -> set[int]:
         """Pids of the keeper's own children, which are not the run's."""
-        return hung_probes() | self._errands.helpers()
+        watching = self.monitor.helpers() if self.monitor is not None else set()
+        return hung_probes() | self._errands.helpers() | watching
 
     def report(self, step: str, processes: int) -> None:
         """One rung of the ladder, into the journal."""

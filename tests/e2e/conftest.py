@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ class Desk:
     """A person's working folder and their command line."""
 
     folder: Path
+    paths: list[Path] = field(default_factory=lambda: [ROOT])
+    variables: dict[str, str] = field(default_factory=dict)
 
     def run(self, *arguments: str, timeout: float = 90, **options: Any) -> subprocess.CompletedProcess[str]:
         """`python -m tui ARGUMENTS` here, as `pilothouse` runs it; no terminal."""
@@ -40,7 +42,7 @@ class Desk:
 
     @property
     def environment(self) -> dict[str, str]:
-        return os.environ | {"PYTHONPATH": str(ROOT)}
+        return os.environ | {"PYTHONPATH": os.pathsep.join(map(str, self.paths))} | self.variables
 
     def status(self, campaign: str = "demo") -> dict[str, Any]:
         result = self.run("status", campaign, "--json")

@@ -1,8 +1,7 @@
-"""What every backend must hold, on the real pocket model with CTranslate2."""
+"""What CTranslate2 promises beyond the contract of all backends (`tests/contract`); models that cannot be opened."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from dataclasses import replace
@@ -11,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.campaign.models import ModelConfig
+from engine.campaign.models import EngineConfig, ModelConfig
 from engine.errors import ConfigurationError
-from engine.generate.backends import backend_available, missing_packages, open_backend
-from engine.generate.backends.base import Backend, RequestFailedError, SamplingParameters, label_tokens
+from engine.generate.backends import check_model
+from engine.generate.backends import open_backend as open_model
+from engine.generate.backends.base import Backend, SamplingParameters
 from engine.generate.critics import LABELS
 from engine.generate.models.converted import resolve_ctranslate2
 from engine.generate.models.folder import POCKET_FOLDER
@@ -22,6 +22,12 @@ from engine.generate.models.folder import POCKET_FOLDER
 SAMPLING = SamplingParameters(temperature=0.9, top_p=0.95, repetition_penalty=1.1, max_tokens=40, seed=1)
 LIST = "Short tasks for a language model:\n1. Name the capital of Norway.\n2. Add 47 and 12.\n3."
 CRITIC = "Does the response do the task correctly? A = yes, B = no.\nInstruction: {}\nResponse: {}\nLabel:"
+
+
+def open_backend(model: ModelConfig) -> Backend:
+    folder = check_model(model, EngineConfig())
+    assert folder is not None
+    return open_model(model, folder, EngineConfig())
 
 
 @pytest.fixture(scope="module")
@@ -53,42 +59,6 @@ def test_another_process_life_samples_the_same(backend: Backend) -> None:
         other.close()
 
 
-def test_zero_temperature_is_greedy_and_needs_no_seed(backend: Backend) -> None:
-    texts = {backend.generate(LIST, replace(SAMPLING, temperature=0.0, seed=seed)).result().text for seed in range(4)}
-    assert len(texts) == 1
-
-
-def test_max_tokens_ends_a_text_by_length(backend: Backend) -> None:
-    completion = backend.generate(LIST, replace(SAMPLING, max_tokens=3)).result()
-    assert (completion.finish_reason, completion.generated_tokens, completion.stop_reason) == ("length", 3, None)
-    assert completion.prompt_tokens == backend.count_tokens(LIST)
-
-
-def test_a_stop_string_ends_the_text_early_and_is_left_out(backend: Backend) -> None:
-    free = backend.generate(LIST, SAMPLING).result()
-    assert "\n4." in free.text
-    stopped = backend.generate(LIST, replace(SAMPLING, stop=("never said", "\n4."))).result()
-    assert stopped.text == free.text.partition("\n4.")[0]
-    assert (stopped.finish_reason, stopped.stop_reason) == ("stop", "\n4.")
-    assert stopped.generated_tokens < free.generated_tokens, "it stopped instead of being cut afterwards"
-
-
-def test_only_the_whole_stop_string_stops(backend: Backend) -> None:
-    """A stop string that ends in ':' or '.' must not make every one of them end the text."""
-    free = backend.generate(LIST, SAMPLING).result()
-    assert backend.generate(LIST, replace(SAMPLING, stop=("\nInstruction.", "Zebra 4."))).result() == free
-
-
-def test_the_model_may_end_by_itself(backend: Backend) -> None:
-    seeds = range(40)
-    prompt = "Instruction: Subtract 8 from 50.\nResponse:"
-    found = [backend.generate(prompt, replace(SAMPLING, seed=seed, max_tokens=150)).result() for seed in seeds]
-    ended = [completion for completion in found if completion.finish_reason == "eos"]
-    assert ended
-    assert all(completion.generated_tokens < 150 and completion.stop_reason is None for completion in ended)
-    assert not any("<|" in completion.text for completion in ended), "the end token is no text"
-
-
 @pytest.mark.parametrize("penalty", [1.3, 2.0, 10.0])
 def test_repetition_penalty_bears_on_the_logits_of_generated_tokens_only(backend: Backend, penalty: float) -> None:
     import ctranslate2
@@ -104,50 +74,9 @@ def test_repetition_penalty_bears_on_the_logits_of_generated_tokens_only(backend
     assert backend.token_ids(backend.generate(LIST, greedy).result().text, special=False) == expected
 
 
-def test_label_scores_are_those_of_a_full_softmax(backend: Backend) -> None:
-    import ctranslate2
-
-    folder = resolve_ctranslate2(ModelConfig())
-    reference = ctranslate2.Generator(str(folder.weights))
-    for instruction, response in (("Name the capital of Norway.", "Oslo."), ("Name a bird.", "Hammer.")):
-        prompt = CRITIC.format(instruction, response)
-        ids = backend.token_ids(prompt, special=False)
-        logits = np.asarray(reference.forward_batch([ids]), dtype=np.float64)[0, -1]
-        expected = logits - logits.max() - math.log(np.exp(logits - logits.max()).sum())
-        scores = backend.score(prompt, LABELS).result()
-        assert scores.prompt_tokens == len(ids)
-        for label, token in label_tokens(backend, LABELS).items():
-            assert scores.logprobs[label] == pytest.approx(expected[token], abs=2e-3)
-
-
 def test_a_label_of_several_tokens_is_a_configuration_error(backend: Backend) -> None:
     with pytest.raises(ConfigurationError, match="must be one"):
         backend.score("Label:", ("certainly", "B"))
-
-
-def test_an_over_long_prompt_fails_alone(backend: Backend) -> None:
-    long = backend.generate("word " * 5000, SAMPLING)
-    empty = backend.generate("", SAMPLING)
-    fine = backend.generate(LIST, SAMPLING)
-    with pytest.raises(RequestFailedError, match="tokens, and the model's context is"):
-        long.result()
-    with pytest.raises(RequestFailedError, match="empty"):
-        empty.result()
-    with pytest.raises(RequestFailedError):
-        backend.score("word " * 5000, LABELS).result()
-    assert fine.result().text
-
-
-def test_cancel_drops_what_waits_and_the_backend_goes_on() -> None:
-    backend = open_backend(ModelConfig(options={"threads": 1}))
-    try:
-        futures = [backend.generate(LIST, replace(SAMPLING, seed=seed, max_tokens=200)) for seed in range(40)]
-        futures[0].result()
-        backend.cancel()
-        assert sum(future.cancelled() for future in futures) >= 30
-        assert backend.generate(LIST, SAMPLING).result().text
-    finally:
-        backend.close()
 
 
 def test_close_ends_what_runs() -> None:
@@ -162,29 +91,11 @@ def test_close_ends_what_runs() -> None:
 # --- models that cannot be opened --------------------------------------------------------------------------------
 
 
-def test_available_says_what_this_version_generates_with() -> None:
-    assert backend_available("ctranslate2")
-    assert not backend_available("vllm")
-    assert not backend_available("server")
-
-
 def test_a_missing_backend_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match="backend ctranslate2 needs the package ctranslate2") as caught:
         open_backend(ModelConfig(backend="ctranslate2", path="pocket"))
     assert caught.value.remedy == "pip install ctranslate2 tokenizers"
-
-
-@pytest.mark.skipif(not missing_packages("vllm"), reason="vllm is installed here")
-def test_nobody_is_sent_to_install_what_would_not_help() -> None:
-    with pytest.raises(ConfigurationError, match=r"not part of this version.*vllm is not installed") as caught:
-        open_backend(ModelConfig(backend="vllm", path="Qwen/Qwen2.5-32B"))
-    assert "pip install" not in (caught.value.remedy or "")
-
-
-def test_a_backend_that_is_not_built_says_so() -> None:
-    with pytest.raises(ConfigurationError, match="generates with ctranslate2 only"):
-        open_backend(ModelConfig(backend="server", path="http://localhost:8000"))
 
 
 def model_copy(folder: Path, *, without: str = "", empty: str = "") -> Path:

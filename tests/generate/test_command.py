@@ -223,7 +223,7 @@ def test_two_generators_never_write_one_folder(tmp_path: Path) -> None:
 def test_a_stop_while_the_model_loads_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     never, loading, stop = threading.Event(), threading.Event(), StopRequests()
 
-    def slow(_: object) -> None:
+    def slow(*_: object) -> None:
         loading.set()
         never.wait(30)
 

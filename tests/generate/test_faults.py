@@ -37,7 +37,7 @@ from tests.generate.processes import REPOSITORY, RUN, run
         (["--response-max-tokens", "many"], "--response-max-tokens"),
         (["--temprature", "1"], "--temprature"),
         (["--backend", "gpu"], "--backend"),
-        (["--backend", "server", "--model", "x"], "generates with ctranslate2 only"),
+        (["--backend", "server", "--model", "x"], "exactly one of url and socket must be given"),
         (["--model", "/no/such/model"], "no such folder"),
         (["--attempt", "0"], "--attempt"),
     ],

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from engine.errors import ConfigurationError
-from engine.journal.figures import EngineFigures
+from engine.figures import EngineFigures
 
 FinishReason = Literal["stop", "length", "eos", "repetition", "error"]
 
@@ -117,6 +117,12 @@ class RequestFailedError(Exception):
 
 class BackendLostError(Exception):
     """The backend is gone: no request can succeed any more."""
+
+
+def cancel_future(future: Future[Any]) -> None:
+    """Cancel a future that nobody works on any more, so that those go on who `wait` for it."""
+    if future.cancel():
+        future.set_running_or_notify_cancel()
 
 
 class Tokens(Protocol):
