@@ -38,13 +38,18 @@ class LendableBackend(VllmBackend):
 
     @contextlib.contextmanager
     def lent(self) -> Iterator[Any]:
-        """vLLM's `LLM`, for the caller alone."""
+        """vLLM's `LLM`, for the caller alone, and without statistics as `LLM` is unless one asks for them."""
         self._back.clear()
         self._wanted.set()
         self._aside.wait()
+        engine = self._engine
+        manager, engine.logger_manager = engine.logger_manager, None
+        engine.log_stats = engine.output_processor.log_stats = False
         try:
             yield self._llm
         finally:
+            engine.logger_manager = manager
+            engine.log_stats = engine.output_processor.log_stats = True
             self._wanted.clear()
             self._aside.clear()
             self._back.set()
@@ -76,7 +81,7 @@ def in_process(
             course = run_pipeline(backend, prompts, examples, realistic=realistic, seed=100 + number)
         row = _row("in process", path, course) | gpu.figures() | {"rss_mib": resident_mib(), "open_s": round(opened, 1)}
         if examples in bare_sizes:
-            # Twice: before it the pipeline ran, and whichever is second finds everything warm.
+            # Between two courses of the pipeline: whatever comes later finds everything warmer.
             row |= _bare(backend, course.used)
             again = run_pipeline(backend, prompts, examples, realistic=realistic, seed=200 + number)
             row |= {"tokens_per_s_again": round(again.tokens / again.seconds, 1)}
@@ -146,12 +151,10 @@ def _bare(backend: LendableBackend, used: Sequence[Asked]) -> dict[str, Any]:
                     stop=list(wanted.stop) or None,
                 )
             )
-    best = 0.0
-    for _ in range(2):
-        with backend.lent() as llm:
-            llm.reset_prefix_cache()
-            began = time.perf_counter()
-            made = llm.generate(prompts, parameters, use_tqdm=False)
-            seconds = time.perf_counter() - began
-        best = max(best, sum(len(output.outputs[0].token_ids) for output in made) / seconds)
-    return {"bare_tokens_per_s": round(best, 1)}
+    with backend.lent() as llm, GpuWatch() as gpu:
+        llm.reset_prefix_cache()
+        began = time.perf_counter()
+        made = llm.generate(prompts, parameters, use_tqdm=False)
+        seconds = time.perf_counter() - began
+    tokens = sum(len(output.outputs[0].token_ids) for output in made)
+    return {"bare_tokens_per_s": round(tokens / seconds, 1), "bare_gpu_idle": gpu.figures()["gpu_idle"]}

@@ -180,7 +180,7 @@ def _used(asked: Sequence[Asked], files: RunFiles) -> list[Asked]:
     """Those of the requests that the records and lists on disk came of: what was started ahead in vain is left out."""
     from engine.generate.history import read_records
 
-    seeds = {event.seed for event in read_history(files).lists}
+    seeds: set[Any] = {event.seed for event in read_history(files).lists}
     instructions = set()
     for record in read_records(files):
         seeds.add(record.get("response_seed"))

@@ -17,19 +17,14 @@ import math
 from collections import deque
 from typing import Any
 
+from engine.generate.acceptance import Acceptance
 from engine.generate.items import Item
 
 Record = dict[str, Any]
 
-EVEN_CHANCE = 5
-"""So many accepted and as many rejected candidates are assumed before any was seen."""
-
-DEVIATIONS = 2.0
-"""Items are started ahead until the target would be met even if acceptance came out so many standard deviations low."""
-
 
 class Admission:
-    """Keeps count of a run's items. `kept`, `candidates`, `failed` and `highest` are what earlier attempts left.
+    """Keeps count of a run's items. Its arguments by name are what earlier attempts left.
 
     `kept` and `candidates` go on to count certain items alone.
     """
@@ -41,6 +36,7 @@ class Admission:
         *,
         kept: int = 0,
         candidates: int = 0,
+        answered: int = 0,
         failed: int = 0,
         highest: int = -1,
     ) -> None:
@@ -50,15 +46,11 @@ class Admission:
         self.resolved = candidates
         self._started = candidates
         self._accepted = kept
+        self._acceptance = Acceptance(candidates=candidates, answered=answered, kept=kept)
         self._certain: set[int] = set()
         self._ahead: deque[Item] = deque()
         self._outcomes: dict[int, Record] = {}
         self._settled: list[Record] = []
-
-    @property
-    def in_flight(self) -> int:
-        """Items that were started and have no outcome yet."""
-        return self._started - self.resolved
 
     @property
     def waits(self) -> bool:
@@ -80,35 +72,34 @@ class Admission:
 
     @property
     def candidates_wanted(self) -> int:
-        """How many more candidates the pairs that are still wanted are likely to take, those in flight included."""
-        return math.ceil(max(0, self._target - self._accepted) / self._chance)
+        """How many more candidates than those in flight the target is likely to take."""
+        return math.ceil(max(0.0, self._missing) / self._acceptance.yield_)
 
     @property
-    def _chance(self) -> float:
-        """The share of candidates that is kept in the end."""
-        return (self._accepted + EVEN_CHANCE) / (self.resolved + 2 * EVEN_CHANCE)
+    def _missing(self) -> float:
+        """Pairs that are wanted beyond those that what is in flight will give in all likelihood."""
+        return self._target - self._accepted - self._acceptance.at_least
 
     def may_start(self, item: Item) -> bool:
         """Whether `item`, the next in order, should be started now."""
         if item.index < self._highest:
             return True  # a later item has a record: so this one had been certain before
-        return not self.is_spent and self._is_worthwhile()
+        return not self.is_spent and self._missing > 0
 
     @property
     def _bound(self) -> int:
         """Most pairs that the certain items can come to."""
         return self.kept + len(self._certain)
 
-    def _is_worthwhile(self) -> bool:
-        """Whether what is in flight may well leave the target unmet; so it is, where the next item is certain."""
-        unresolved, chance = self.in_flight, self._chance
-        least = unresolved * chance - DEVIATIONS * math.sqrt(unresolved * chance * (1 - chance))
-        return self._accepted + max(0.0, least) < self._target
-
     def start(self, item: Item) -> None:
         """`item`, a candidate, is being worked on."""
         self._started += 1
+        self._acceptance.start()
         self._ahead.append(item)
+
+    def pass_on(self, item: Item) -> None:
+        """The instruction critic accepted `item`."""
+        self._acceptance.pass_on(item.index)
 
     def resolve(self, item: Item, record: Record) -> None:
         """`record` is what came of `item`; of a line that never goes to the critic, at once."""
@@ -117,6 +108,7 @@ class Admission:
         else:
             self.resolved += 1
             self._accepted += record["kept"]
+            self._acceptance.end(item.index, kept=record["kept"])
             self.failed += record["outcome"] == "failed"
         if item.index in self._certain:
             self._certain.discard(item.index)
@@ -147,3 +139,4 @@ class Admission:
         self._ahead.clear()
         self._outcomes.clear()
         self._started = self.resolved
+        self._acceptance.drop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 GOOD_LABELS = (" A", "A")
@@ -28,7 +28,13 @@ class CriticVerdict:
         return self.good and self.confident
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {
+            "good": self.good,
+            "confident": self.confident,
+            "label": self.label,
+            "margin": self.margin,
+            "logprobs": self.logprobs,
+        }
 
 
 def judge(logprobs: Mapping[str, float], threshold: float, bounded: Collection[str] = ()) -> CriticVerdict:

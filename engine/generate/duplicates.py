@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from fractions import Fraction
-from math import ceil
 from typing import Literal
 
 from engine.qc.duplicates import SeenInstructions, near_form
 
-NEAR = Fraction(9, 10)
-"""Least Jaccard similarity of two word sets that makes them the same item."""
+NEAR = (9, 10)
+"""Least Jaccard similarity of two word sets that makes them the same item: a fraction, so that no rounding decides."""
 
 Signature = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -50,11 +48,12 @@ class InstructionIndex:
         return "near_duplicate" if repeats else None
 
     def _has_similar(self, signature: Signature, members: frozenset[str], prefix: list[str]) -> bool:
+        near, parts = NEAR
         candidates = {number for word in prefix for number in self._postings.get((signature, word), ())}
         for number in candidates:
             other = self._sets[number]
             shared = len(members & other)
-            if shared >= NEAR * (len(members) + len(other) - shared):
+            if shared * parts >= near * (len(members) + len(other) - shared):
                 return True
         return False
 
@@ -62,7 +61,8 @@ class InstructionIndex:
 def _prefix(members: frozenset[str]) -> list[str]:
     """The words under which a set is filed: its longest, which are its rarest as a rule."""
     ordered = sorted(members, key=lambda word: (-len(word), word))
-    return ordered[: len(ordered) - ceil(NEAR * len(ordered)) + 1]
+    near, parts = NEAR
+    return ordered[: len(ordered) - -(-near * len(ordered) // parts) + 1]
 
 
 def _signature(text: str, words: list[str]) -> Signature:

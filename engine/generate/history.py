@@ -16,14 +16,15 @@ from engine.qc.metrics import DROPPED_OUTCOMES, is_garbage
 class History:
     """`lists` are consecutive from 0; `done` holds the indices that have a record.
 
-    `candidates` counts those that went to the critic, `failed` those of them whose request failed. `last_attempt` is
-    0 when nobody was here before.
+    `candidates` counts those that went to the critic, `answered` those of them that got a response, `failed` those
+    whose request failed. `last_attempt` is 0 when nobody was here before.
     """
 
     lists: list[ListGenerated] = field(default_factory=list)
     done: set[int] = field(default_factory=set)
     kept: int = 0
     candidates: int = 0
+    answered: int = 0
     failed: int = 0
     last_attempt: int = 0
 
@@ -48,6 +49,7 @@ def read_history(files: RunFiles) -> History:
         history.done.add(record["index"])
         history.kept += outcome == "kept"
         history.candidates += outcome not in DROPPED_OUTCOMES
+        history.answered += "response" in record
         history.failed += outcome == "failed"
     return history
 

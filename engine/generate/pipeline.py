@@ -7,6 +7,7 @@ order of completion, and whatever was killed in between.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -46,7 +47,7 @@ T = TypeVar("T")
 FAILED_AT_FIRST = 20
 """When all of the first so many items fail, the cause is not in the items."""
 
-LISTS_AHEAD = 1.25
+LISTS_AHEAD = 1.1
 """So many times the lines that are likely to be needed are asked for: a list that comes late leaves the device idle."""
 
 MOST_EVENTS = 256
@@ -92,6 +93,7 @@ class Pipeline:
             self._max_candidates,
             kept=history.kept,
             candidates=history.candidates,
+            answered=history.answered,
             failed=history.failed,
             highest=history.highest,
         )
@@ -179,7 +181,7 @@ class Pipeline:
     def _ask_for_lists(self) -> None:
         """Keep enough new lines ahead to fill the places that may come free, and few that nobody needs."""
         admission = self._admission
-        needed = round(LISTS_AHEAD * (admission.candidates_wanted - admission.in_flight)) + 1
+        needed = math.ceil(LISTS_AHEAD * admission.candidates_wanted)
         wanted = min(self._concurrency, admission.candidates_left, needed)
         if self._lists_lost:
             wanted = max(wanted, 1)
@@ -225,6 +227,7 @@ class Pipeline:
         if not verdict.accepted:
             self._finish(item, "instruction_unsure" if verdict.good else "instruction_rejected")
             return
+        self._admission.pass_on(item)
         self._progress.phase("2: RESPONSE GENERATION")
         sampling = self._parameters.response
         item.response_seed = derive(self._parameters.seed, "response", item.index)

@@ -229,17 +229,23 @@ def _claimed(usable: Sequence[Gpu], wanted: int, spec: RunSpec) -> Devices:
 def _check_model_fits(spec: RunSpec, gpu_total_bytes: Sequence[int]) -> None:
     """`RefusedError` when vLLM would find out, after a minute of loading, that the model is too large for the GPUs.
 
-    A model that is yet to be downloaded is not known well enough.
+    A model that is yet to be downloaded is not known well enough, and one that is not there at all is refused by the
+    launch, or by the generator, in words of their own.
     """
     if spec.generator.kind != "builtin" or spec.model.backend != "vllm":
         return
-    from engine.generate.backends import check_model
+    from engine.generate.backends import models_folder
     from engine.generate.models.fit import check_fit
+    from engine.generate.models.hugging_face import find_model
 
     try:
-        folder = check_model(spec.model, spec.engine)
-        if folder is not None:
-            check_fit(spec.model, folder, gpu_total_bytes)
+        folder = find_model(spec.model, models_folder(spec.engine))
+    except ConfigurationError:
+        return
+    if folder is None:
+        return
+    try:
+        check_fit(spec.model, folder, gpu_total_bytes)
     except ConfigurationError as error:
         raise RefusedError(error.what, where=error.where, remedy=error.remedy) from error
 

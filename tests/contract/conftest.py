@@ -3,6 +3,7 @@ says otherwise), `vllm` in process and `server` (`vllm serve` on a Unix socket),
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -104,9 +105,7 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def _kill_core() -> None:
-    import psutil
-
-    [core] = [child for child in psutil.Process().children() if "Engine" in child.name()]
+    [core] = [child for child in multiprocessing.active_children() if "Engine" in child.name]
     core.kill()
 
 

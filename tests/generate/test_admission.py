@@ -44,6 +44,8 @@ class Device:
 
     def finish(self, done: Item) -> None:
         self.flying.remove(done)
+        if self.kept(done.index) or done.index % 2:
+            self.admission.pass_on(done)
         self.admission.resolve(done, self.record(done))
         self.written += self.admission.records()
 
@@ -120,6 +122,21 @@ def test_a_wide_device_is_not_starved_at_the_end_of_a_run(probability: float, mo
     assert device.admission.kept == 1000
     wasted = device.begun - device.admission.candidates
     assert wasted < 0.25 * device.begun
+
+
+def test_early_rejections_do_not_make_acceptance_look_poor() -> None:
+    """Rejected instructions are known long before the first pair is: items that wait for their response count."""
+    admission = Admission(300, 40_000)
+    passed, begun = share(0.7), 0
+    while admission.may_start(item(begun)) and begun < 5000:
+        admission.start(item(begun))
+        if passed(begun):
+            admission.pass_on(item(begun))
+        else:
+            admission.resolve(item(begun), {"kept": False, "outcome": "instruction_rejected"})
+        begun += 1
+    assert 300 / 0.7 <= begun < 300 / 0.7 * 1.5
+    assert admission.candidates_wanted == 0
 
 
 def test_a_record_of_a_later_item_proves_the_earlier_ones_certain() -> None:

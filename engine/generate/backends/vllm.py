@@ -52,7 +52,7 @@ _Command = Literal["cancel", "close"]
 @dataclass(slots=True)
 class _Request:
     id: str
-    tokens: list[int]
+    prompt: str
     parameters: Any
     future: Future[Any]
     answer: Callable[[Any], Any]
@@ -154,18 +154,9 @@ class VllmBackend:
 
     def _submit(self, prompt: str, wanted: Any, answer: Callable[[Any], Any]) -> Future[Any]:
         future: Future[Any] = Future()
-        tokens = self._tokenizer.token_ids(prompt, special=False)
-        if self._lost is not None:
-            future.set_exception(self._lost)
-        elif not tokens:
-            future.set_exception(RequestFailedError("the prompt is empty"))
-        elif len(tokens) >= self._context:
-            words = f"the prompt has {len(tokens)} tokens, and the model's context is {self._context}"
-            future.set_exception(RequestFailedError(words))
-        else:
-            self._asked.put(_Request(f"pilothouse-{next(self._numbers)}", tokens, wanted, future, answer))
-            if self._lost is not None:  # in this very moment: nobody takes it any more
-                self._drop(self._lost)
+        self._asked.put(_Request(f"pilothouse-{next(self._numbers)}", prompt, wanted, future, answer))
+        if self._lost is not None:  # nobody takes it any more
+            self._drop(self._lost)
         return future
 
     # --- the engine's thread -------------------------------------------------------------------------------------
@@ -200,18 +191,26 @@ class VllmBackend:
                 asked = self._asked.get_nowait()
         except Empty:
             pass
-        found.sort(key=lambda request: request.tokens[:PREFIX_TOKENS])
-        for request in found:
-            self._hand_over(request)
+        if found:
+            self._flying.update((request.id, request) for request in found)
+            tokens = self._tokenizer.token_ids_of([request.prompt for request in found], special=False)
+            for _, number in sorted((ids[:PREFIX_TOKENS], number) for number, ids in enumerate(tokens)):
+                self._hand_over(found[number], tokens[number])
 
-    def _hand_over(self, request: _Request) -> None:
-        self._flying[request.id] = request
-        try:
-            prompt = {"type": "token", "prompt_token_ids": request.tokens}
-            self._engine.add_request(request.id, prompt, request.parameters)
-        except (ValueError, TypeError) as error:  # what vLLM says of one request stays with that request
+    def _hand_over(self, request: _Request, tokens: list[int]) -> None:
+        why = ""
+        if not tokens:
+            why = "the prompt is empty"
+        elif len(tokens) >= self._context:
+            why = f"the prompt has {len(tokens)} tokens, and the model's context is {self._context}"
+        else:
+            try:
+                self._engine.add_request(request.id, {"type": "token", "prompt_token_ids": tokens}, request.parameters)
+            except (ValueError, TypeError) as error:  # what vLLM says of one request stays with that request
+                why = f"vllm: {sanitise(str(error), 300)}"
+        if why:
             del self._flying[request.id]
-            _fail(request, RequestFailedError(f"vllm: {sanitise(str(error), 300)}"))
+            _fail(request, RequestFailedError(why))
 
     def _land(self, output: Any) -> None:
         request = self._flying.pop(output.request_id, None) if output.finished else None
