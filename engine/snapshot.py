@@ -275,8 +275,8 @@ class EngineSnapshot:
 @dataclass(frozen=True, slots=True)
 class CampaignSnapshot:
     """One campaign. `campaign`, `budget` and `next` are None when its file is broken; `error` says why. `idle` is the
-    countdown of `budget.on_idle`, None while a run is live or where the campaign has none. `engine` is the kept engine,
-    the newest one where there were several, None where there never was one; engines are not among the `runs`."""
+    countdown of `budget.on_idle`, None while a run is live or where the campaign has none. `engines` are the kept ones
+    there were, the newest last, and not among the `runs`."""
 
     name: str
     state: CampaignState
@@ -288,7 +288,12 @@ class CampaignSnapshot:
     error: str | None = None
     warnings: tuple[str, ...] = ()
     idle: IdleCountdown | None = None
-    engine: EngineSnapshot | None = None
+    engines: tuple[EngineSnapshot, ...] = ()
+
+    @property
+    def engine(self) -> EngineSnapshot | None:
+        """The kept engine, or the last there was; None where there never was one."""
+        return self.engines[-1] if self.engines else None
 
     def run(self, name: str) -> RunSnapshot | None:
         return next((run for run in self.runs if run.name == name), None)

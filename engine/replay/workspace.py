@@ -101,23 +101,24 @@ class WorkspaceReplay:
         if isinstance(config, PilothouseError):
             self._past[name] = ()
             idle = _idle(self.workspace, name, runs)
-            engine = _newest(engines, None, runs)
-            runs = [_with_engine(run, engine) for run in runs]
+            kept = _kept(engines, None, runs)
+            runs = [_with_engine(run, kept) for run in runs]
             return CampaignSnapshot(
-                name, "broken", str(path), None, None, None, tuple(runs), str(config), tuple(warnings), idle, engine
+                name, "broken", str(path), None, None, None, tuple(runs), str(config), tuple(warnings), idle, kept
             )
-        engine = _newest(engines, config, runs)
-        runs = [_with_engine(run, engine) for run in runs]
+        kept = _kept(engines, config, runs)
+        engine = kept[-1] if kept else None
+        runs = [_with_engine(run, kept) for run in runs]
         start_s = start_of_a_run_s(config, engine, _starts(engines, config))
         past = tuple(replay.past(run, recipe, startup_s=start_s) for replay, run in zip(replays, runs, strict=True))
         self._past[name] = past
-        kept = [(engine is not None and engine.name == one.spec.run and engine.live, one.meter) for one in engines]
-        budget = campaign_budget(config, past, [replay.meter for replay in replays], kept)
+        meters = [(engine is not None and engine.name == one.spec.run and engine.live, one.meter) for one in engines]
+        budget = campaign_budget(config, past, [replay.meter for replay in replays], meters)
         action = _next(config, past, budget, unread)
         state = _state(runs, action)
         idle = _idle(self.workspace, name, runs) if config.budget.on_idle is not None else None
         return CampaignSnapshot(
-            name, state, str(path), config, budget, action, tuple(runs), None, tuple(warnings), idle, engine
+            name, state, str(path), config, budget, action, tuple(runs), None, tuple(warnings), idle, kept
         )
 
     def _replays(self, campaign: str, warnings: list[str]) -> list[RunReplay]:
@@ -141,19 +142,18 @@ class WorkspaceReplay:
             return RunReplay(files, stand_in, damage=f"{error.what} ({error.where}); {error.remedy}")
 
 
-def _newest(
+def _kept(
     engines: Sequence[RunReplay], config: Campaign | None, runs: Sequence[RunSnapshot]
-) -> EngineSnapshot | None:
-    """The campaign's kept engine: the newest there was."""
-    if not engines:
-        return None
-    newest = max(engines, key=lambda replay: engine_number(replay.spec.run) or 0)
-    return engine_snapshot(newest, config, attached_to(newest.spec.run, runs))
+) -> tuple[EngineSnapshot, ...]:
+    """The campaign's kept engines, the newest last."""
+    ordered = sorted(engines, key=lambda replay: engine_number(replay.spec.run) or 0)
+    return tuple(engine_snapshot(one, config, attached_to(one.spec.run, runs)) for one in ordered)
 
 
-def _with_engine(run: RunSnapshot, engine: EngineSnapshot | None) -> RunSnapshot:
+def _with_engine(run: RunSnapshot, kept: Sequence[EngineSnapshot]) -> RunSnapshot:
     """A run that is attached shows what its engine does, and how far its start is."""
-    if engine is None or not run.live or run.engine != engine.name:
+    engine = next((one for one in kept if one.name == run.engine), None)
+    if engine is None or not run.live:
         return run
     loading = "" if engine.ready is not None else f"{engine.name}: {engine.loading}".rstrip(": ")
     return replace(run, figures=engine.figures, gpus=engine.gpus, loading=loading)

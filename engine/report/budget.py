@@ -1,4 +1,4 @@
-"""`pilothouse budget`: the campaign's money and each run's share."""
+"""`pilothouse budget`: the campaign's money and what each run and engine took of it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ from typing import Any
 
 from engine.report.formatting import duration, money
 from engine.report.tables import text_table
-from engine.snapshot import CampaignSnapshot
+from engine.snapshot import CampaignSnapshot, EngineSnapshot, RunSnapshot
 
 
 def budget_json(campaign: CampaignSnapshot) -> dict[str, Any]:
-    """The budget object, the forecast of the next action, and cost and device seconds of each run."""
+    """The budget object, the forecast of the next action, and cost and device seconds of each run and kept engine.
+
+    A run on a kept engine uses that engine's devices, and what is `spent` counts them once.
+    """
     return {
         "campaign": campaign.name,
         "budget": campaign.budget.to_json() if campaign.budget else None,
         "next_cost_usd": campaign.next.cost_usd if campaign.next else None,
-        "runs": [{"id": run.id, "cost_usd": run.cost_usd, "active_s": run.active_s} for run in campaign.runs],
+        "runs": [_share(run) for run in campaign.runs],
+        "engines": [_share(engine) for engine in campaign.engines],
     }
 
 
@@ -23,7 +27,8 @@ def budget_text(campaign: CampaignSnapshot) -> str:
     budget = campaign.budget
     if budget is None:
         return campaign.error or "the campaign cannot be read"
-    rows = [[run.name, run.state, duration(run.active_s), money(run.cost_usd)] for run in campaign.runs]
+    metered: tuple[RunSnapshot | EngineSnapshot, ...] = (*campaign.engines, *campaign.runs)
+    rows = [[one.name, one.state, duration(one.active_s), money(one.cost_usd)] for one in metered]
     lines = [text_table(["run", "state", "device time", "cost"], rows, left=(0, 1))] if rows else []
     lines += [
         f"spent      {money(budget.spent_usd)} of {money(budget.limit_usd)}"
@@ -37,3 +42,7 @@ def budget_text(campaign: CampaignSnapshot) -> str:
     if budget.warning:
         lines.append(f"WARNING: {budget.warn_at:.0%} of the limit is spent or committed")
     return "\n".join(lines)
+
+
+def _share(one: RunSnapshot | EngineSnapshot) -> dict[str, Any]:
+    return {"id": one.id, "cost_usd": one.cost_usd, "active_s": one.active_s}

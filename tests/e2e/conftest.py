@@ -9,10 +9,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from engine.service import Service
+from engine.snapshot import CampaignSnapshot
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 PYTHON = sys.executable
@@ -39,6 +44,14 @@ class Desk:
             check=False,
             **options,
         )
+
+    @cached_property
+    def _service(self) -> Service:
+        return Service(self.folder)
+
+    def picture(self, campaign: str = "demo") -> CampaignSnapshot:
+        """What a screen would show, without a process for every look; for waiting. A dead keeper is not replaced."""
+        return next(one for one in self._service.poll(campaign).campaigns if one.name == campaign)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -68,6 +81,21 @@ class Desk:
             assert old in text, old
             text = text.replace(old, new)
         path.write_text(text)
+
+
+def ended(desk: Desk, run: str = "pilot") -> dict[str, Any]:
+    """The run's status once it has ended; where its keeper died, asking gives it a new one."""
+
+    def over() -> bool:
+        found = desk.picture().run(run)
+        return found is not None and (not found.live or found.keeper_alive is False)
+
+    def look() -> dict[str, Any] | None:
+        wait_until(over, 60, f"the end of {run}")
+        found = desk.run_status(run)
+        return None if found["state"] in ("queued", "starting", "running", "stopping") else found
+
+    return wait_until(look, 60, f"the end of {run}")
 
 
 def _kill_strays(folder: Path) -> None:

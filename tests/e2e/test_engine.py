@@ -41,8 +41,13 @@ def engine(desk: Any) -> dict[str, Any]:
 
 
 def until(desk: Any, condition: Callable[[dict[str, Any]], Any], what: str) -> dict[str, Any]:
-    """The engine's picture once `condition` holds of it."""
-    return wait_until(lambda: (found := engine(desk)) and condition(found) and found, 40, what)
+    """The engine's status once `condition` holds of it."""
+
+    def holds() -> Any:
+        kept = desk.picture().engine
+        return kept is not None and condition(kept.to_json())
+
+    return wait_until(lambda: holds() and (found := engine(desk)) and condition(found) and found, 40, what)
 
 
 def server_pid(desk: Any, name: str = "engine-1") -> int:
@@ -82,11 +87,11 @@ def test_iterations_attach_to_one_engine_which_outlives_them(warm: Any) -> None:
 
 
 def test_a_run_that_is_killed_and_restarted_goes_on_and_the_engine_does_not_notice(warm: Any) -> None:
-    warm.edit_campaign(("examples: 12, max_candidates: 60", "examples: 80, max_candidates: 900"))
+    warm.edit_campaign(("examples: 12, max_candidates: 60", "examples: 36, max_candidates: 900"))
     ok(warm.run("engine", "start", "demo", "--yes", "--wait"))
     pid = server_pid(warm)
     ok(warm.run("launch", "demo", "--run", "pilot", "--yes"))
-    wait_until(lambda: len(warm.records("pilot")) > 40, 40, "records")
+    wait_until(lambda: len(warm.records("pilot")) > 12, 40, "records")
     assert engine(warm)["attached"] == ["pilot"]
     refused = warm.run("engine", "stop", "demo")
     assert refused.returncode == 4
@@ -101,7 +106,7 @@ def test_a_run_that_is_killed_and_restarted_goes_on_and_the_engine_does_not_noti
     assert len(records) == len(warm.records("pilot"))
     assert all(records[index] == record for index, record in acknowledged.items())
     run = warm.run_status("pilot")
-    assert (run["attempt"], run["engine"], run["counts"]["kept"]) == (2, "engine-1", 80)
+    assert (run["attempt"], run["engine"], run["counts"]["kept"]) == (2, "engine-1", 36)
     assert (server_pid(warm), engine(warm)["name"]) == (pid, "engine-1")
 
 
@@ -118,11 +123,11 @@ def test_idle_time_costs_money_and_ends_by_itself(warm: Any) -> None:
 
 def test_a_run_keeps_the_engine_from_going_idle(warm: Any) -> None:
     warm.edit_campaign(
-        ("keep_warm: true", "keep_warm: true, idle_stop_minutes: 0.05"),
-        ("examples: 12, max_candidates: 60", "examples: 150, max_candidates: 1500"),
+        ("keep_warm: true", "keep_warm: true, idle_stop_minutes: 0.03"),
+        ("examples: 12, max_candidates: 60", "examples: 40, max_candidates: 400"),
     )
     ok(warm.run("launch", "demo", "--run", "pilot", "--yes", "--wait"))
-    assert warm.run_status("pilot")["counts"]["kept"] == 150
+    assert warm.run_status("pilot")["counts"]["kept"] == 40
     until(warm, lambda found: found["state"] == "stopped", "its end")
 
 
@@ -138,6 +143,9 @@ def test_other_engine_options_start_another_engine_and_say_what_that_costs(warm:
     ok(warm.run("launch", "demo", "--run", "pilot", "--yes", "--wait"))
     assert warm.run_status("pilot")["engine"] == "engine-2"
     assert not is_running(first)
+    money = json.loads(ok(warm.run("budget", "demo", "--json")))
+    assert [one["id"] for one in money["engines"]] == ["demo/engine-1", "demo/engine-2"]
+    assert all(one["cost_usd"] > 0 for one in money["engines"]), "the one that was replaced was paid for, too"
     again = ok(warm.run("engine", "start", "demo"))
     assert again.strip() == "demo/engine-2", "it is up: nothing is asked and nothing started"
 
@@ -182,9 +190,9 @@ def test_an_engine_that_does_not_come_up_fails_the_run_with_its_own_words(warm: 
 
 
 def test_an_engine_that_is_killed_fails_its_run_soon_and_a_restart_brings_another(warm: Any) -> None:
-    warm.edit_campaign(("examples: 12, max_candidates: 60", "examples: 60, max_candidates: 900"))
+    warm.edit_campaign(("examples: 12, max_candidates: 60", "examples: 24, max_candidates: 900"))
     ok(warm.run("launch", "demo", "--run", "pilot", "--yes"))
-    wait_until(lambda: len(warm.records("pilot")) > 20, 40, "records")
+    wait_until(lambda: len(warm.records("pilot")) > 6, 40, "records")
     os.kill(server_pid(warm), signal.SIGKILL)
     failed = warm.run("watch", "demo/pilot")
     assert failed.returncode == 5
@@ -195,7 +203,7 @@ def test_an_engine_that_is_killed_fails_its_run_soon_and_a_restart_brings_anothe
     ok(warm.run("restart", "demo/pilot", "--yes"))
     ok(warm.run("watch", "demo/pilot"))
     assert warm.records("pilot")[: len(before)] == before
-    assert warm.run_status("pilot")["counts"]["kept"] == 60
+    assert warm.run_status("pilot")["counts"]["kept"] == 24
 
 
 def test_a_killed_keeper_of_an_engine_is_replaced_and_the_engine_goes_on(warm: Any) -> None:

@@ -10,9 +10,9 @@ import subprocess
 
 import pytest
 
-from tests.e2e.conftest import PYTHON, Desk
+from tests.e2e.conftest import PYTHON, Desk, ended
 from tests.e2e.test_bad_input import complaint
-from tests.e2e.test_survival import LONGER, ended, identities, launch, lives
+from tests.e2e.test_survival import LONGER, identities, launch, lives
 from tests.waiting import wait_until
 
 TEN_CENTS_A_SECOND = ("gpu_usd_per_hour: 3.0", "gpu_usd_per_hour: 360.0")
@@ -32,7 +32,7 @@ def test_a_dead_keepers_run_is_adopted_by_whoever_watches(desk: Desk) -> None:
     watched = desk.run("watch", "demo/pilot")
     assert watched.returncode == 0, watched.stderr
     run = desk.run_status("pilot")
-    assert (run["state"], run["attempt"], run["counts"]["kept"]) == ("succeeded", 1, 120)
+    assert (run["state"], run["attempt"], run["counts"]["kept"]) == ("succeeded", 1, 72)
     assert identities(desk, "pilot")[0] != keeper
 
 
@@ -45,7 +45,7 @@ def test_a_run_that_ended_alone_is_believed_by_its_own_word_and_charged(desk: De
     os.kill(keeper, signal.SIGKILL)
     wait_until(lambda: not lives(generator), 60, "the generator's end")
     run = desk.run_status("pilot")
-    assert (run["state"], run["counts"]["kept"]) == ("succeeded", 120)
+    assert (run["state"], run["counts"]["kept"]) == ("succeeded", 72)
     seconds = run["active_s"]
     assert seconds > 1.0
     assert run["cost_usd"] == pytest.approx(seconds * 0.1, rel=0.01)

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from engine.service import Service
-from tests.e2e.conftest import PYTHON, Desk
+from tests.e2e.conftest import PYTHON, Desk, ended
 from tests.waiting import wait_until
 
-LONGER = ("examples: 12, max_candidates: 60", "examples: 120, max_candidates: 600")
+LONGER = ("examples: 12, max_candidates: 60", "examples: 72, max_candidates: 360")
 """Long enough to be met in the middle: some seconds of generation."""
 
 
@@ -25,16 +25,6 @@ def launch(desk: Desk, run: str = "pilot", *more: str) -> None:
     result = desk.run("launch", "demo", "--run", run, "--yes", *more)
     assert result.returncode == 0, result.stderr
     assert result.stdout == f"demo/{run}\n"
-
-
-def ended(desk: Desk, run: str = "pilot") -> dict[str, Any]:
-    """The run's status once it has ended."""
-
-    def look() -> dict[str, Any] | None:
-        found = desk.run_status(run)
-        return None if found["state"] in ("queued", "starting", "running", "stopping") else found
-
-    return wait_until(look, 60, f"the end of {run}")
 
 
 def identities(desk: Desk, run: str) -> tuple[int, int]:
@@ -80,7 +70,7 @@ def test_a_run_outlives_the_terminal_it_was_launched_from(desk: Desk) -> None:
     viewer.wait(20)
     run = ended(desk)
     assert run["state"] == "succeeded"
-    assert run["counts"]["kept"] == 120
+    assert run["counts"]["kept"] == 72
     indexes = [record["index"] for record in desk.records("pilot")]
     assert sorted(indexes) == list(range(len(indexes)))
 
@@ -103,7 +93,7 @@ def test_keeper_and_generator_killed_then_restart_keeps_every_record_once(desk: 
     records = desk.records("pilot")
     assert records[: len(acknowledged)] == acknowledged
     assert len({record["index"] for record in records}) == len(records)
-    assert sum(record["kept"] for record in records) == 120
+    assert sum(record["kept"] for record in records) == 72
     launch(desk, "pilot-undisturbed")
     ended(desk, "pilot-undisturbed")
     assert comparable(records) == comparable(desk.records("pilot-undisturbed"))
@@ -124,7 +114,7 @@ def test_stop_returns_when_nothing_lives_and_restart_goes_on(desk: Desk) -> None
     assert (desk.folder / "artifacts" / "demo" / "pilot" / "qc_summary.json").exists()
     assert desk.run("stop", "demo/pilot").returncode == 4
     assert desk.run("restart", "demo/pilot", "--yes").returncode == 0
-    assert ended(desk)["counts"]["kept"] == 120
+    assert ended(desk)["counts"]["kept"] == 72
 
 
 def test_extend_raises_the_target_and_goes_on_in_the_same_run(desk: Desk) -> None:

@@ -101,7 +101,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str,
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of 80 pairs that nobody disturbed."""
+    """A run of 40 pairs that nobody disturbed."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     done = run(*RUN, "--output", folder)
     assert done.returncode == 0, done.stderr

@@ -13,7 +13,7 @@ from engine.journal.events import parse_event
 from engine.journal.reader import JournalReader
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-RUN = ("--count", "80", "--seed", "7")
+RUN = ("--count", "40", "--seed", "7")
 
 
 def command(*arguments: object) -> list[str]:

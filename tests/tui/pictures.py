@@ -272,7 +272,9 @@ CAMPAIGN = Campaign.model_validate(
 )
 
 
-def campaign(*runs: RunSnapshot, name: str = "stage1", **changes: Any) -> CampaignSnapshot:
+def campaign(
+    *runs: RunSnapshot, name: str = "stage1", engine: EngineSnapshot | None = None, **changes: Any
+) -> CampaignSnapshot:
     base = CampaignSnapshot(
         name=name,
         state="running" if any(each.live for each in runs) else "waiting",
@@ -281,6 +283,7 @@ def campaign(*runs: RunSnapshot, name: str = "stage1", **changes: Any) -> Campai
         budget=BUDGET,
         next=ITERATE,
         runs=runs,
+        engines=(engine,) if engine is not None else (),
     )
     return replace(base, **changes)
 

@@ -65,7 +65,7 @@ def poisoned_story(text: str) -> Any:
     )
     idle = IdleCountdown("counting", "since", "due", ("stop", "pod"), "kim", "detail")
     whole = pictures.snapshot(pictures.campaign(held, warned, next=pictures.ITERATE, warnings=("w",), idle=idle))
-    story = poisoned(replace(whole, campaigns=(replace(whole.campaigns[0], engine=engine),)), text)
+    story = poisoned(replace(whole, campaigns=(replace(whole.campaigns[0], engines=(engine,)),)), text)
     campaign = story.campaigns[0]
     gpu = pictures.gpu(name=text, uuid=text)
     model = pictures.CAMPAIGN.model_copy(
@@ -76,7 +76,7 @@ def poisoned_story(text: str) -> Any:
     runs = tuple(replace(run, name=f"{number}{text}") for number, run in enumerate(campaign.runs))
     runs = tuple(replace(run, gpus=(gpu,)) for run in runs)
     engine = replace(campaign.engine, gpus=(gpu,))
-    return replace(story, campaigns=(replace(campaign, runs=runs, campaign=model, next=action, engine=engine),))
+    return replace(story, campaigns=(replace(campaign, runs=runs, campaign=model, next=action, engines=(engine,)),))
 
 
 def assert_only_text(screen: Screen) -> None:
@@ -123,7 +123,7 @@ async def test_hostile_text_of_an_engine_that_starts_fails_or_is_planned_is_only
     async with opened(service, size) as screen:
         for changes in ({"state": "starting", "ready": None, "figures": None}, {"state": "failed", "gpu_held": False}):
             engine = replace(campaign.engine, fits=True, **changes)
-            service.snapshot = replace(service.snapshot, campaigns=(replace(campaign, engine=engine, runs=()),))
+            service.snapshot = replace(service.snapshot, campaigns=(replace(campaign, engines=(engine,), runs=()),))
             await screen.until(lambda engine=engine: screen.app.view.engine == engine)
             assert "Engine" in screen.text
             assert_only_text(screen)
