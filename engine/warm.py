@@ -54,13 +54,16 @@ def plan_engine(
     if model.backend != "vllm" or config.generator.kind != "builtin":
         return EnginePlan("none")
     found = live_engine(workspace, config.name)
+    if found is not None and _is_ending(found):
+        found = None  # nobody can attach to it any more
     if found is not None and serves(found.spec, model):
         return EnginePlan("attach", f"attaches to {found.name}, which is up")
     if not config.engine.keep_warm:
         return EnginePlan("none")
     start_s = picture.start_s if picture is not None and picture.fits and picture.start_s else ASSUMED_START_S
     cost = start_s / 3600 * config.budget.gpu_usd_per_hour
-    price = f"about {start_s / 60:.0f} min and ${cost:.2f} until it answers"
+    time_taken = f"{start_s:.0f} s" if start_s < 90 else f"{start_s / 60:.0f} min"
+    price = f"about {time_taken} and ${cost:.2f} until it answers"
     if found is None:
         return EnginePlan("start", f"starts an engine: {price}", start_s, cost)
     changed = ", ".join(differing_options(found.spec, model))

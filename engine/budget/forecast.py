@@ -2,8 +2,8 @@
 
 A forecast rests on the campaign's own latest measured run. Before there is one it rests on the field's figures: on a
 rented GPU, one request after the other, a pilot of 100 examples takes about 40 minutes and 15,000 examples about 6
-hours, most of the pilot being start-up. Our own pipeline on vLLM starts in a minute or two and then made 20 (32B) to 100
-(7B) examples a second on an H200, so 5 are a careful guess; the CPU backend's small models load at once.
+hours, most of the pilot being start-up. Our own pipeline on vLLM starts in a minute or two, and then made 20 (32B) to
+100 (7B) examples a second on an H200, so 5 are a careful guess; the CPU backend's small models load at once.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ def _assumed(campaign: Campaign) -> _Pace:
     usd_per_second = campaign.budget.gpu_usd_per_hour / 3600
     if campaign.generator.kind == "builtin":
         if campaign.model.backend == "ctranslate2":
-            return _Pace(CPU_STARTUP_S, CPU_EXAMPLE_S, usd_per_second, "no run yet: a guess for a small model on the CPU")
+            return _Pace(
+                CPU_STARTUP_S, CPU_EXAMPLE_S, usd_per_second, "no run yet: a guess for a small model on the CPU"
+            )
         return _Pace(BATCH_STARTUP_S, BATCH_EXAMPLE_S, usd_per_second, "no run yet: a guess for vLLM on one GPU")
     example_s = (SCALE_S - PILOT_S) / (SCALE_EXAMPLES - PILOT_EXAMPLES)
     startup_s = PILOT_S - PILOT_EXAMPLES * example_s

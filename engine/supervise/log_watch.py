@@ -34,10 +34,12 @@ class LogWatch:
             return None
         self._next = now + LOOK_S
         found: Loading | None = None
-        for line in (*self._tail.read_new(LINES), self._tail.partial):
+        lines = self._tail.read_new(LINES)
+        for line in lines:
             figures = figures_of(line)
             if figures is not None:
                 self._figures = (now, figures)
+        for line in (*lines, self._tail.partial):  # a progress bar has no line break yet; half a line has no figures
             found = loading_of(line) or found
         if found is None or not self._is_news(found):
             return None

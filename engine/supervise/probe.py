@@ -69,12 +69,13 @@ def _text(value: str | bytes) -> str:
 
 
 def watch(every_s: float) -> None:
-    """A line with all GPUs now, and again every `every_s` seconds, until the reader is gone."""
+    """A line with all GPUs now, and again every `every_s` seconds, until the reader is gone; with none while NVML
+    fails."""
     import pynvml
 
     pynvml.nvmlInit()
     while True:
-        line = json.dumps(_gpus(pynvml)) + "\n"
+        line = json.dumps(_told(lambda: _gpus(pynvml)) or []) + "\n"
         try:
             os.write(sys.stdout.fileno(), line.encode())
         except BrokenPipeError:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import console
+from engine.cli import console
 from engine.campaign.models import Parameters
 from engine.qc.verdicts import CheckVerdict, GateVerdict, Needs, Verdict
 from engine.report.formatting import duration, headline, limit_text, metric_value, money, parameter_value

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
 from engine.figures import EngineFigures
 
-_SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{[^}]*\})?\s+(\S+)(?:\s+-?\d+)?")
+_SAMPLE = re.compile(r"""([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\})?\s+(\S+)(?:\s+-?\d+)?""")
+
+LARGEST = 1e18
+"""No engine counts so far; sums and rates of what is beyond it are no numbers any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def counters_of(samples: Iterable[tuple[str, float]]) -> EngineCounters | None:
     found: dict[str, float] = {}
     for name, value in samples:
         field = NAMES.get(name.removesuffix("_total"))
-        if field is None or not math.isfinite(value) or value < 0:
+        if field is None or not 0 <= value <= LARGEST:
             continue
         if field == "kv_cache_usage":
             found[field] = max(found.get(field, 0.0), min(value, 1.0))

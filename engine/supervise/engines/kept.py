@@ -13,6 +13,8 @@ from engine.files import RunFiles, Workspace
 from engine.generate.backends.vllm_settings import OUR_OPTIONS
 from engine.supervise.liveness import read_keeper, run_liveness
 
+_ABSENT = object()
+
 
 @dataclass(frozen=True, slots=True)
 class KeptEngine:
@@ -66,8 +68,8 @@ def serves(spec: RunSpec, model: ModelConfig) -> bool:
 def differing_options(spec: RunSpec, model: ModelConfig) -> list[str]:
     """What has to change for the engine `spec` to serve `model`, as `max_model_len 2048 → 4096`."""
     old, new = _what_is_loaded(spec.model), _what_is_loaded(model)
-    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-    return [f"{key} {_shown(old.get(key))} → {_shown(new.get(key))}" for key in keys]
+    keys = [key for key in {**old, **new} if old.get(key, _ABSENT) != new.get(key, _ABSENT)]
+    return [f"{key} {_shown(old.get(key, _ABSENT))} → {_shown(new.get(key, _ABSENT))}" for key in keys]
 
 
 def _what_is_loaded(model: ModelConfig) -> dict[str, Any]:
@@ -76,4 +78,6 @@ def _what_is_loaded(model: ModelConfig) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
-    return "–" if value is None else str(value)
+    if value is _ABSENT:
+        return "–"
+    return "null" if value is None else str(value)

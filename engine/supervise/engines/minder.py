@@ -23,6 +23,9 @@ LONGEST_SOCKET = 100  # octets; the kernel takes 107
 SILENT_S = 120.0
 """An engine that answered once, and has not for so long, hangs."""
 
+GAP_S = 30.0
+"""Who has not looked for so long was suspended, and its questions with it: that silence is not the engine's."""
+
 USERS_S = 5.0
 
 
@@ -51,9 +54,9 @@ class EngineMinder:
         self._written: EngineRecord | None = known
         self._poller = EnginePoller(self._record.socket)
         self._in_use: bool | None = None
-        self._used_at = time.monotonic()
+        self._used_at = self._listening = self._looked = time.monotonic()
         self._users_known = (0.0, False)
-        self._generated = 0.0
+        self._generated: float | None = None
         self._write(self._record)
 
     @property
@@ -73,6 +76,11 @@ class EngineMinder:
     def tick(self, now: float) -> StopOrder | None:
         """See how it does; an order when it must go."""
         latest = self._poller.latest
+        if now - self._looked > GAP_S:
+            self._listening = now
+        self._looked = now
+        if self.is_ready and now - max(latest.answered_at or 0.0, self._listening) > SILENT_S:
+            return StopOrder(f"the engine has not answered for {SILENT_S:.0f} s", fault=True)
         if latest.answered_at is None:
             return None
         if not self.is_ready:
@@ -80,8 +88,6 @@ class EngineMinder:
             seconds = round(now - self._began, 1)
             self._report(EngineReady(address=self._record.socket, model=self._record.model, seconds=seconds))
             self._used_at = now
-        if now - latest.answered_at > SILENT_S:
-            return StopOrder(f"the engine has not answered for {SILENT_S:.0f} s", fault=True)
         used = self._is_used(now)
         if used:
             self._used_at = now
@@ -105,8 +111,10 @@ class EngineMinder:
     def _is_used(self, now: float) -> bool:
         """Whether a run is attached, or requests are in flight or have come since the last look."""
         counters = self._poller.latest.counters
-        generated = counters.generation_tokens or 0.0 if counters is not None else 0.0
-        grew, self._generated = generated > self._generated, generated
+        generated, before = counters.generation_tokens if counters is not None else None, self._generated
+        grew = generated is not None and before is not None and generated > before
+        if generated is not None:  # an engine that once does not tell has not begun anew
+            self._generated = generated
         in_flight = counters is not None and bool((counters.running or 0) + (counters.waiting or 0))
         looked, attached = self._users_known
         if now - looked >= USERS_S:

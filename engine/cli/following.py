@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from engine.console import note, say
+from engine.cli.console import note, say
 from engine.errors import RunFailedError
 from engine.report.watch import CampaignLines, RunLines
 from engine.service import Service

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from engine.console import CommandEnd, consent, note, say, say_json
+from engine.cli.arguments import CampaignArgument, Json, Yes, service_here
+from engine.cli.console import CommandEnd, consent, note, say, say_json
 from engine.errors import EXIT_NOT_FOUND, RunFailedError
 from engine.report.engine import engine_text, no_engine_text
 from engine.report.formatting import money
@@ -16,23 +16,21 @@ from engine.service import Service
 
 POLL_S = 0.5
 
-engine_app = typer.Typer(
+commands = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
     help="The engine that a campaign keeps warm between iterations (engine.keep_warm, backend vllm).",
 )
 
-Campaign = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="name of a file in configs/, without .yaml")]
 
-
-@engine_app.command()
+@commands.command()
 def start(
-    campaign: Campaign,
+    campaign: CampaignArgument,
     wait: Annotated[bool, typer.Option("--wait", help="wait until it answers; exit 5 if it does not come up")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+    yes: Yes = False,
 ) -> None:
     """Start the campaign's engine, detached, unless it is up; runs attach to it. Prints its id."""
-    service = Service(Path.cwd(), tend=True)
+    service = service_here(tend=True)
     plan = service.plan_engine(campaign)
     if plan.kind != "attach":
         consent(f"{campaign}: {plan.sentence}; then it costs {_rate(service, campaign)} until it stops?", yes=yes)
@@ -41,13 +39,13 @@ def start(
         _await_answer(service, campaign)
 
 
-@engine_app.command()
+@commands.command()
 def status(
-    campaign: Campaign,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    campaign: CampaignArgument,
+    as_json: Json = False,
 ) -> None:
     """Is it up, what does it do, who uses it, when does it stop, what has it cost (exit 3 if there never was one)."""
-    engine = Service(Path.cwd(), tend=True).look(campaign).engine
+    engine = service_here(tend=True).look(campaign).engine
     if as_json:
         say_json(engine.to_json() if engine else None)
     else:
@@ -56,13 +54,13 @@ def status(
         raise CommandEnd(EXIT_NOT_FOUND)
 
 
-@engine_app.command()
+@commands.command()
 def stop(
-    campaign: Campaign,
+    campaign: CampaignArgument,
     now: Annotated[bool, typer.Option("--now", help="even from under a run that uses it, and without grace")] = False,
 ) -> None:
     """Stop it; returns when it is verified that nothing of it lives and the GPU's memory is back."""
-    service = Service(Path.cwd())
+    service = service_here()
     engine_id, state = service.stop_engine(campaign, now=now, on_progress=lambda line: note(f"{campaign}: {line}"))
     say(f"{engine_id}: {state}")
 
