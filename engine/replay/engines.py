@@ -78,6 +78,6 @@ def _later(moment: str | None, seconds: float) -> str | None:
         return None
     try:
         later = datetime.fromisoformat(moment) + timedelta(seconds=seconds)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return later.isoformat(timespec="seconds").replace("+00:00", "Z")

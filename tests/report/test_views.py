@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli import console
 from engine.campaign.models import Parameters
+from engine.cli import console
 from engine.qc.verdicts import CheckVerdict, GateVerdict, Needs, Verdict
 from engine.report.formatting import duration, headline, limit_text, metric_value, money, parameter_value
 from engine.report.tables import comparison_rows, differing_parameters, markdown_table, status_text, text_table

@@ -20,12 +20,15 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def get(path: str, target: str, *, timeout_s: float) -> tuple[int, bytes] | None:
-    """Status and body (`LARGEST_ANSWER` octets at most) of `GET target` at the socket `path`; None: no answer."""
+    """Status and body (`LARGEST_ANSWER` octets at most) of `GET target` at the socket `path`; None: no answer, or half
+    of one."""
     connection = _UnixConnection(path, timeout_s)
     try:
         connection.request("GET", target)
         answer = connection.getresponse()
-        return answer.status, answer.read(LARGEST_ANSWER)
+        body = answer.read(LARGEST_ANSWER)
+        torn = bool(answer.length) and len(body) < LARGEST_ANSWER
+        return None if torn else (answer.status, body)
     except (OSError, http.client.HTTPException):
         return None
     finally:
