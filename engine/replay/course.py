@@ -71,8 +71,14 @@ class Course:
     loading: LoadProgress | None = None
     ready: EngineReady | None = None
     use: EngineUse | None = None
-    figures: EngineFigures | None = None
+    watched: EngineFigures | None = None
+    told: EngineFigures | None = None
     gpus: tuple[GpuFigures, ...] = ()
+
+    @property
+    def figures(self) -> EngineFigures | None:
+        """The engine's figures as of the last beat: the keeper's, who watches it, or the generator's own."""
+        return self.watched or self.told
 
     def apply(self, event: AnyEvent) -> None:
         """Fold one event of either journal."""
@@ -93,7 +99,7 @@ class Course:
             case Heartbeat():
                 self.heartbeat = event.time
                 self.gpus = tuple(event.gpus)
-                self.figures = event.engine or self.figures
+                self.watched = event.engine
             case Stopping():
                 self.stopping = True
             case Stalled():
@@ -129,7 +135,7 @@ class Course:
         """What concerns the engine behind a run, or a kept one."""
         match event:
             case GeneratorBeat():
-                self.figures = event.engine or self.figures
+                self.told = event.engine
             case LoadProgress():
                 self.loading = event
             case EngineReady():

@@ -88,6 +88,7 @@ class WorkspaceReplay:
             try:
                 replay.refresh()
                 if replay.spec.kind == "engine":
+                    replay.snapshot()
                     engines.append(replay)
                     continue
                 runs.append(replay.snapshot(extend_to=extend_to))

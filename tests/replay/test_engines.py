@@ -10,12 +10,14 @@ import pytest
 
 from engine.campaign.models import Campaign, ModelConfig
 from engine.campaign.spec import RunSpec, create_spec
+from engine.figures import EngineFigures
 from engine.files import RunFiles
 from engine.journal.events import (
     EngineReady,
     EngineUse,
     Event,
     GeneratorStarted,
+    Heartbeat,
     KeeperStarted,
     LoadProgress,
     PhaseEntered,
@@ -92,6 +94,14 @@ def test_it_is_idle_from_its_first_answer_until_it_is_used(files: RunFiles) -> N
     assert idle(look(files)) == (False, "2026-01-01T10:50:00Z", "2026-01-01T11:10:00Z")
     journal(files, used(False, 55))
     assert idle(look(files))[1] == "2026-01-01T10:55:00Z", "a keeper that took over counts anew"
+
+
+def test_figures_of_an_engine_that_falls_silent_are_not_shown_any_longer(files: RunFiles) -> None:
+    beat = Heartbeat(boot_id="b", monotonic=1.0, devices=[], engine=EngineFigures(running=3))
+    journal(files, READY, beat)
+    assert look(files).figures == EngineFigures(running=3)
+    journal(files, beat.model_copy(update={"engine": None}))
+    assert look(files).figures is None
 
 
 @pytest.mark.parametrize("last", [used(True, 5), used(False, 5)])
