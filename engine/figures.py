@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 Amount = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Bytes = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class EngineFigures(BaseModel):
@@ -37,6 +38,6 @@ class GpuFigures(BaseModel):
     index: int
     name: str = ""
     utilisation: Amount | None = None
-    used_bytes: int = 0
-    total_bytes: int = 0
+    used_bytes: Bytes = 0
+    total_bytes: Bytes = 0
     power_w: Amount | None = None

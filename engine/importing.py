@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from engine.campaign.models import Campaign, Parameters, Target
-from engine.campaign.naming import kind_of
+from engine.campaign.naming import check_not_an_engine, kind_of
 from engine.campaign.parameters import flatten, overlay
 from engine.campaign.spec import RunSpec, create_spec, withdraw_spec
 from engine.errors import ConfigurationError, NotFoundError, PilothouseError, RefusedError
@@ -64,6 +64,7 @@ def import_folder(workspace: Workspace, source: Path, campaign_name: str, run: s
     `RefusedError` when a run of that name exists or the run's folder cannot be written.
     """
     campaign = load_checked(workspace.campaign_file(campaign_name))
+    check_not_an_engine(run)
     files = workspace.run_files(campaign_name, run)
     found = _read_source(source)
     rows = _rows(found.data or b"", shown(source if source.is_file() else source / found.data_name))

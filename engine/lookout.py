@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.campaign.models import Campaign
+from engine.campaign.naming import check_not_an_engine
 from engine.errors import NotFoundError, PilothouseError
 from engine.files import RunFiles, Workspace
 from engine.policy.history import PastRun
@@ -19,7 +20,6 @@ from engine.replay.campaigns import load_checked
 from engine.replay.workspace import WorkspaceReplay
 from engine.snapshot import CampaignSnapshot, RunSnapshot, Snapshot
 from engine.supervise.patience import Patience
-from engine.warm import check_not_an_engine
 
 TEND_IDLE_S = 60.0
 CLOSING_S = 20.0

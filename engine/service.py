@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from engine.budget.forecast import Forecast, check_affordable, extension_forecast, launch_forecast
 from engine.campaign.loading import load_prompts
 from engine.campaign.models import ModelConfig, Parameters, Target
-from engine.campaign.naming import engine_number, kind_of
+from engine.campaign.naming import check_not_an_engine, engine_number, kind_of
 from engine.campaign.parameters import assign, difference
 from engine.campaign.spec import RunSpec, create_spec, read_spec, withdraw_spec
 from engine.errors import ConfigurationError, RefusedError
@@ -22,7 +22,7 @@ from engine.lookout import Lookout, View
 from engine.policy.actions import NextAction
 from engine.policy.decide import parameters_for
 from engine.snapshot import CampaignSnapshot, IdleCountdown, RunSnapshot
-from engine.warm import EnginePlan, Say, check_not_an_engine, ensure_engine, plan_engine, stop_engine
+from engine.warm import EnginePlan, Say, ensure_engine, plan_engine, stop_engine
 
 
 def _quietly(_: str) -> None:

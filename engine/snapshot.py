@@ -6,6 +6,7 @@ viewer repaints only what changed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -272,6 +273,11 @@ class EngineSnapshot:
         }
 
 
+def present_engine(engines: Sequence[EngineSnapshot]) -> EngineSnapshot | None:
+    """Of a campaign's engines, the newest last, the newest that lives, else the newest."""
+    return next((engine for engine in reversed(engines) if engine.live), engines[-1] if engines else None)
+
+
 @dataclass(frozen=True, slots=True)
 class CampaignSnapshot:
     """One campaign. `campaign`, `budget` and `next` are None when its file is broken; `error` says why. `idle` is the
@@ -293,7 +299,7 @@ class CampaignSnapshot:
     @property
     def engine(self) -> EngineSnapshot | None:
         """The kept engine, or the last there was; None where there never was one."""
-        return self.engines[-1] if self.engines else None
+        return present_engine(self.engines)
 
     def run(self, name: str) -> RunSnapshot | None:
         return next((run for run in self.runs if run.name == name), None)

@@ -14,7 +14,7 @@ from typing import Literal
 from engine.campaign.models import Campaign, ModelConfig
 from engine.campaign.naming import engine_name, engine_number
 from engine.campaign.spec import RunSpec, create_spec, withdraw_spec
-from engine.errors import ConfigurationError, NotFoundError, RefusedError
+from engine.errors import NotFoundError, RefusedError
 from engine.files import RunFiles, Workspace, make_private_folder
 from engine.journal.engine_record import read_engine
 from engine.replay.engines import ASSUMED_START_S
@@ -30,6 +30,7 @@ from engine.supervise.engines.kept import (
 from engine.supervise.liveness import run_liveness
 
 COMING_UP_S = 15.0
+OTHERS_S = 0.2
 POLL_S = 0.05
 TRIES = 4
 
@@ -140,15 +141,6 @@ def _newest(workspace: Workspace, campaign: str) -> RunFiles:
     return engines[-1]
 
 
-def check_not_an_engine(run: str) -> None:
-    """`ConfigurationError` when `run` is a name that engines have."""
-    if engine_number(run) is not None:
-        raise ConfigurationError(
-            f"{run!r} is what a kept engine is called, not a run",
-            remedy="choose another name; `pilothouse engine` starts, shows and stops engines",
-        )
-
-
 def _is_ending(engine: KeptEngine) -> bool:
     record = read_engine(engine.files)
     return record is not None and record.state == "ended"
@@ -191,14 +183,22 @@ def _is_recent(path: Path) -> bool:
         return False
 
 
+def _taken_numbers(workspace: Workspace, campaign: str) -> list[int]:
+    """Numbers that no new engine may have. One whose spec is yet to be written belongs to somebody who starts it just
+    now, and is to be waited for; where that was long ago he was killed over it, and the number is passed over."""
+    folder = workspace.artifacts / campaign
+    found = [RunFiles(path) for path in folder.iterdir()] if folder.is_dir() else []
+    taken = [files for files in found if files.spec.is_file() or not _is_recent(files.folder)]
+    return [number for files in taken if (number := engine_number(files.folder.name)) is not None]
+
+
 def _started(
     workspace: Workspace, config: Campaign, model: ModelConfig, *, author: str, budget_left: float | None
 ) -> str | None:
     """The name of the engine that was started; None when somebody else took that name in this moment."""
     from engine.supervise.launch import start_attempt
 
-    numbers = [engine_number(files.folder.name) or 0 for files in engines_of(workspace, config.name)]
-    name = engine_name(max(numbers, default=0) + 1)
+    name = engine_name(1 + max(_taken_numbers(workspace, config.name), default=0))
     spec = RunSpec(
         campaign=config.name,
         run=name,
@@ -216,6 +216,7 @@ def _started(
     try:
         create_spec(files, spec)
     except RefusedError:
+        time.sleep(OTHERS_S)
         return None
     try:
         start_attempt(files, attempt=1, author=author, budget_left=budget_left)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from engine.errors import ConfigurationError
+
 RunKind = Literal["pilot", "iteration", "scale", "engine"]
 
 _ITERATION = re.compile(r"iteration-(\d{1,9})")
@@ -35,3 +37,12 @@ def engine_number(run: str) -> int | None:
     """2 for `engine-2`, else None."""
     match = _ENGINE.fullmatch(run)
     return int(match.group(1)) if match else None
+
+
+def check_not_an_engine(run: str) -> None:
+    """`ConfigurationError` when `run` is a name that engines have."""
+    if engine_number(run) is not None:
+        raise ConfigurationError(
+            f"{run!r} is what a kept engine is called, not a run",
+            remedy="choose another name; `pilothouse engine` starts, shows and stops engines",
+        )

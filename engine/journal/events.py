@@ -229,7 +229,7 @@ class EngineReady(Event):
     event: Literal["engine_ready"] = "engine_ready"
     address: str
     model: str
-    seconds: float
+    seconds: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
 class EngineUse(Event):

@@ -22,7 +22,7 @@ def engine_snapshot(replay: RunReplay, config: Campaign | None, attached: tuple[
     run, course = replay.snapshot(), replay.course
     idle_since = None
     if run.live and course.ready is not None and not (course.use is not None and course.use.in_use):
-        idle_since = course.use.time if course.use is not None else course.ready.time
+        idle_since = _moment(course.use.time if course.use is not None else course.ready.time)
     return EngineSnapshot(
         id=run.id,
         name=run.name,
@@ -70,6 +70,15 @@ def start_of_a_run_s(config: Campaign, engine: EngineSnapshot | None, measured: 
     if usable and engine is not None and engine.ready is not None:
         return ATTACH_S
     return (measured[-1] if measured else ASSUMED_START_S) + ATTACH_S
+
+
+def _moment(text: str) -> str | None:
+    """`text` if it is a moment in ISO 8601 that can be compared with others, else None."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return text if found.tzinfo is not None else None
 
 
 def _later(moment: str | None, seconds: float) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import datetime
 from pathlib import Path
 
 from engine.budget.ledger import Meter
@@ -130,12 +131,21 @@ class RunReplay:
         nobody = alive.keeper_alive is False and not alive.generator_alive
         self.meter.set_unwatched(
             {
-                attempt: _beyond(beaten, self._active.get(attempt))
+                attempt: self._unwatched_s(attempt, beaten)
                 for attempt, beaten in self._beaten.items()
                 if attempt in self._found_dead
                 or (attempt not in self._closed and (nobody or attempt < self._course.attempt))
             }
         )
+
+    def _unwatched_s(self, attempt: int, beaten: Heartbeat) -> float:
+        """Seconds from the keeper's last heartbeat to the generator's last sign of life.
+
+        An engine's server says nothing in the journal: its sign of life is what it wrote into the log.
+        """
+        if self.spec.kind == "engine":
+            return _log_beyond(beaten, self.files.log) if attempt == self._course.attempt else 0.0
+        return _beyond(beaten, self._active.get(attempt))
 
     # --- what follows from it ----------------------------------------------------------------------------------
 
@@ -344,6 +354,14 @@ def _beyond(beat: Heartbeat, active: GeneratorBeat | None) -> float:
     if active is None or active.boot_id != beat.boot_id:
         return 0.0
     return max(0.0, active.monotonic - beat.monotonic)
+
+
+def _log_beyond(beat: Heartbeat, log: Path) -> float:
+    """As `_beyond`, to the last line in a log; by the wall clock, since nothing else dates it."""
+    try:
+        return max(0.0, log.stat().st_mtime - datetime.fromisoformat(beat.time).timestamp())
+    except (OSError, ValueError, OverflowError):
+        return 0.0
 
 
 def _file_identity(path: Path) -> tuple[int, int] | None:

@@ -21,7 +21,15 @@ from engine.policy.history import PastRun
 from engine.replay.campaigns import load_checked
 from engine.replay.engines import attached_to, engine_snapshot, start_of_a_run_s
 from engine.replay.run import RunReplay
-from engine.snapshot import CampaignSnapshot, CampaignState, EngineSnapshot, IdleCountdown, RunSnapshot, Snapshot
+from engine.snapshot import (
+    CampaignSnapshot,
+    CampaignState,
+    EngineSnapshot,
+    IdleCountdown,
+    RunSnapshot,
+    Snapshot,
+    present_engine,
+)
 from engine.supervise.engines.kept import serves
 from engine.supervise.idle import read_idle
 
@@ -45,7 +53,7 @@ class WorkspaceReplay:
             files.setdefault(name, self.workspace.configs / f"{name}.yaml")
         campaigns = tuple(self._campaign(files[name]) for name in sorted(files) if only in (None, name))
         devices = {device for campaign in campaigns for run in campaign.runs if run.live for device in run.devices}
-        engines = [campaign.engine for campaign in campaigns if campaign.engine is not None]
+        engines = [engine for campaign in campaigns for engine in campaign.engines]
         devices |= {device for engine in engines if engine.live for device in engine.devices}
         return Snapshot(str(self.workspace.root), self._host, campaigns, tuple(sorted(devices)))
 
@@ -108,12 +116,12 @@ class WorkspaceReplay:
                 name, "broken", str(path), None, None, None, tuple(runs), str(config), tuple(warnings), idle, kept
             )
         kept = _kept(engines, config, runs)
-        engine = kept[-1] if kept else None
         runs = [_with_engine(run, kept) for run in runs]
-        start_s = start_of_a_run_s(config, engine, _starts(engines, config))
+        start_s = start_of_a_run_s(config, present_engine(kept), _starts(engines, config))
         past = tuple(replay.past(run, recipe, startup_s=start_s) for replay, run in zip(replays, runs, strict=True))
         self._past[name] = past
-        meters = [(engine is not None and engine.name == one.spec.run and engine.live, one.meter) for one in engines]
+        live = {engine.name for engine in kept if engine.live}
+        meters = [(one.spec.run in live, one.meter) for one in engines]
         budget = campaign_budget(config, past, [replay.meter for replay in replays], meters)
         action = _next(config, past, budget, unread)
         state = _state(runs, action)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 
+from engine.budget.cap import Cap, all_are_spent
 from engine.campaign.spec import RunSpec
 from engine.figures import EngineFigures
 from engine.files import RunFiles
 from engine.journal.events import Recovered, Stalled, utc_now
 from engine.supervise.charge import Charge
 from engine.supervise.ending import StopOrder
+from engine.supervise.engines.kept import attached_keepers
 from engine.supervise.engines.minder import EngineMinder
 from engine.supervise.errands import Errands
 from engine.supervise.generator import Generator
@@ -101,11 +103,14 @@ class Guard:
         return StopOrder("the disk is full: free some space, then restart; nothing written is lost", fault=True)
 
     def _mind_budget(self, now: float) -> StopOrder | None:
-        left, price = self._budget_left, self._spec.budget.gpu_usd_per_hour
-        if left is None or price == 0:
+        rate = self._spec.budget.gpu_usd_per_hour / 3600 * self._device_count
+        own = Cap(self._began, self._budget_left)
+        if not own.is_spent(now, rate):
             return None
-        spent = (now - self._began) / 3600 * price * self._device_count
-        return StopOrder(f"budget spent: this attempt may cost ${left:.2f}") if spent >= left else None
+        users = attached_keepers(self._files).values() if self._engine is not None else ()
+        if users and not all_are_spent((Cap(user.began, user.budget_left) for user in users), now, rate):
+            return None
+        return StopOrder(f"budget spent: this attempt may cost ${own.left:.2f}")
 
     def _mind_progress(self, now: float) -> StopOrder | None:
         if self._engine is not None and self._engine.is_ready:

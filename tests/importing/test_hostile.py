@@ -151,6 +151,11 @@ def test_a_failure_while_writing_takes_everything_back(
     assert_name_is_free(workspace, tmp_path)
 
 
+def test_no_run_is_taken_in_under_an_engines_name(workspace: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="is what a kept engine is called"):
+        importing.import_folder(workspace, make_folder(tmp_path / "made"), "stage1", "engine-5", author="ann")
+
+
 def test_what_lies_in_the_runs_folder_is_never_overwritten(workspace: Workspace, tmp_path: Path) -> None:
     files = workspace.run_files("stage1", "pilot")
     files.folder.mkdir(parents=True)

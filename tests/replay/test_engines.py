@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from engine.campaign.models import Campaign, ModelConfig
 from engine.campaign.spec import RunSpec, create_spec
 from engine.figures import EngineFigures
 from engine.files import RunFiles
+from engine.journal.clock import boot_id
 from engine.journal.events import (
     EngineReady,
     EngineUse,
@@ -115,10 +118,28 @@ def test_an_engine_that_has_ended_is_neither_used_nor_idle(files: RunFiles, last
     assert (ended.ready, ended.start_s) == (READY.time, 41.5), "what its start took stays known"
 
 
+def test_a_start_that_took_no_time_that_is_one_is_not_believed(files: RunFiles) -> None:
+    with files.keeper_journal.open("a") as stream:
+        stream.write('{"v":1,"event":"engine_ready","address":"/s","model":"m","seconds":Infinity}\n')
+    assert look(files).start_s is None
+
+
+def test_an_engine_whose_keeper_died_is_paid_for_until_its_last_line(files: RunFiles) -> None:
+    beat = Heartbeat(boot_id=boot_id(), monotonic=100.0, devices=["GPU-1"], time="2026-01-01T10:00:00Z")
+    journal(files, READY, beat.model_copy(update={"monotonic": 70.0, "time": "2026-01-01T09:59:30Z"}), beat)
+    files.log.write_text("the last word\n")
+    last_word = datetime.fromisoformat("2026-01-01T10:20:00+00:00").timestamp()
+    os.utime(files.log, (last_word, last_word))
+    watched = look(files).active_s
+    gone = own_identity().model_copy(update={"start_ticks": 1})
+    write_keeper(files, KeeperRecord(run="c/engine-1", run_id=SPEC.run_id, attempt=1, keeper=gone, generator=gone))
+    assert (watched, look(files).active_s) == (30.0, 30.0 + 1200.0)
+
+
 @pytest.mark.parametrize("time", ["", "yesterday", "9999-12-31T23:59", "2026-13-01T00:00:00Z"])
 def test_a_time_that_is_none_has_no_end(files: RunFiles, time: str) -> None:
     journal(files, READY.model_copy(update={"time": time}))
-    assert idle(look(files)) == (False, time, None)
+    assert idle(look(files)) == (False, None, None)
 
 
 @pytest.mark.parametrize(

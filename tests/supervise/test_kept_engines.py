@@ -12,7 +12,14 @@ from engine.campaign.models import ModelConfig
 from engine.campaign.spec import RunSpec, read_spec
 from engine.files import Workspace
 from engine.journal.events import utc_now
-from engine.supervise.engines.kept import attached_runs, differing_options, engines_of, live_engine, serves
+from engine.supervise.engines.kept import (
+    attached_keepers,
+    attached_runs,
+    differing_options,
+    engines_of,
+    live_engine,
+    serves,
+)
 from tests.supervise.fake_engine import MODEL, dead, elsewhere, kept
 
 
@@ -41,13 +48,18 @@ def test_the_newest_engine_that_lives_is_the_one_that_is_up(workspace: Workspace
     assert (found.name, found.live, found.spec.run_id) == ("engine-2", True, "id-of-engine-2")
 
 
-def test_an_engine_whose_spec_is_damaged_cannot_be_attached_to(workspace: Workspace) -> None:
-    kept(workspace, "engine-1")
-    damaged, _ = kept(workspace, "engine-2")
+def test_an_engine_whose_spec_is_damaged_is_seen_and_serves_nothing(workspace: Workspace) -> None:
+    damaged, _ = kept(workspace, "engine-1")
     damaged.spec.write_text("{")
     found = live_engine(workspace, "camp")
     assert found is not None
-    assert found.name == "engine-1"
+    assert (found.name, found.live, serves(found.spec, MODEL)) == ("engine-1", True, False)
+
+
+def test_the_keepers_of_its_users_tell_what_they_may_spend(workspace: Workspace) -> None:
+    engine, _ = kept(workspace, "engine-1")
+    kept(workspace, "pilot", attached="engine-1")
+    assert {name: record.attempt for name, record in attached_keepers(engine).items()} == {"pilot": 1}
 
 
 def test_the_users_of_an_engine_are_the_live_runs_that_name_it(workspace: Workspace) -> None:

@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 
 from engine.campaign.models import Campaign, ModelConfig
+from engine.campaign.naming import check_not_an_engine
 from engine.campaign.spec import read_spec
 from engine.errors import ConfigurationError, NotFoundError, RefusedError
-from engine.files import Workspace
+from engine.files import Workspace, make_private_folder
 from engine.journal.events import utc_now
 from engine.replay.engines import ASSUMED_START_S, engine_snapshot
 from engine.replay.run import RunReplay
 from engine.snapshot import EngineSnapshot
 from engine.supervise.engines.kept import live_engine
-from engine.warm import EnginePlan, check_not_an_engine, ensure_engine, plan_engine, stop_engine
+from engine.warm import EnginePlan, ensure_engine, plan_engine, stop_engine
 from tests.supervise.conftest import Run, Runs
 from tests.supervise.fake_engine import MODEL, dead, elsewhere, kept, says_of_itself
 
@@ -183,16 +184,29 @@ def test_the_next_engine_is_started_with_a_keeper_of_its_own(runs: Runs) -> None
     files.keeper.unlink()
     os.utime(files.launch_claim, (0, 0))  # claimed long ago by somebody who never came: it is not waited for
     kept(runs.workspace, "engine-1", keeper=dead, ended=utc_now())
+    killed_over = runs.workspace.run_files("camp", "engine-5")
+    make_private_folder(killed_over.folder)
+    killed_over.launch_claim.touch()
+    os.utime(killed_over.folder, (0, 0))
     said: list[str] = []
-    assert ensure(runs.workspace, said=said) == "engine-5"
-    assert said == ["camp/engine-5 starts"]
-    started = runs.workspace.run_files("camp", "engine-5")
+    assert ensure(runs.workspace, said=said) == "engine-6"
+    assert said == ["camp/engine-6 starts"]
+    started = runs.workspace.run_files("camp", "engine-6")
     spec = read_spec(started)
     runs.made.append(Run(started, spec))
     assert (spec.kind, spec.author, spec.model, spec.budget.gpu_usd_per_hour) == ("engine", "ann", MODEL, 4.0)
     found = live_engine(runs.workspace, "camp")
     assert found is not None
-    assert found.name == "engine-5"
+    assert found.name == "engine-6"
+
+
+def test_an_engine_that_somebody_claims_just_now_is_waited_for(workspace: Workspace) -> None:
+    files = workspace.run_files("camp", "engine-1")
+    make_private_folder(files.folder)
+    files.launch_claim.touch()
+    with pytest.raises(RefusedError, match="at the same time"):
+        ensure(workspace)
+    assert not workspace.run_files("camp", "engine-2").folder.exists()
 
 
 # --- stopping --------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from engine.campaign.spec import RunSpec, read_spec
 from engine.errors import ConfigurationError
 from engine.files import RunFiles, Workspace
 from engine.generate.backends.vllm_settings import OUR_OPTIONS
-from engine.supervise.liveness import read_keeper, run_liveness
+from engine.supervise.liveness import KeeperRecord, read_keeper, run_liveness
 
 _ABSENT = object()
 
@@ -40,24 +40,34 @@ def live_engine(workspace: Workspace, campaign: str) -> KeptEngine | None:
     for files in reversed(engines_of(workspace, campaign)):
         life = run_liveness(files)
         if life.live and not life.out_of_sight and life.keeper_alive is not None:
-            try:
-                return KeptEngine(files, read_spec(files), live=True)
-            except ConfigurationError:
-                continue
+            return KeptEngine(files, _spec_of(files, campaign), live=True)
     return None
+
+
+def _spec_of(files: RunFiles, campaign: str) -> RunSpec:
+    """The engine's spec; where that is damaged, one that serves nothing, so that the engine is seen, and replaced."""
+    try:
+        return read_spec(files)
+    except ConfigurationError:
+        return RunSpec(campaign=campaign, run=files.folder.name, kind="engine", created="", parameters_known=False)
 
 
 def attached_runs(engine: RunFiles) -> list[str]:
     """Names of the live runs that are attached to this engine."""
-    names = []
+    return sorted(attached_keepers(engine))
+
+
+def attached_keepers(engine: RunFiles) -> dict[str, KeeperRecord]:
+    """By name, what the keepers of the live runs that are attached to this engine say of themselves."""
+    found = {}
     for folder in engine.folder.parent.iterdir():
         files = RunFiles(folder)
         if engine_number(folder.name) is not None or not files.keeper.is_file():
             continue
         keeper = read_keeper(files)
         if keeper is not None and keeper.engine == engine.folder.name and not keeper.ended and run_liveness(files).live:
-            names.append(folder.name)
-    return sorted(names)
+            found[folder.name] = keeper
+    return found
 
 
 def serves(spec: RunSpec, model: ModelConfig) -> bool:
