@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from benchmarks.gate import gate_promise
 from benchmarks.pilot import demo_pilot
 from benchmarks.replay import replay_of_records
 from benchmarks.start import cold_start
@@ -14,6 +15,7 @@ BENCHMARKS: dict[str, Callable[[], list[tuple[str, str, str]]]] = {
     "start": cold_start,
     "replay": replay_of_records,
     "pilot": demo_pilot,
+    "gate": gate_promise,
 }
 
 
