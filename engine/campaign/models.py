@@ -233,11 +233,16 @@ def _confidence(value: object) -> object:
 
 
 class GateConfig(Strict):
-    """`confidence` 0.95 proves verdicts sequentially; `none` compares plainly and is labelled so."""
+    """`confidence` 0.95 proves verdicts sequentially; `none` compares plainly and is labelled so.
+
+    `group_by: list` takes each instruction list for one sample, which fails by the share of its items that do: for
+    generators whose items of one list go wrong together. It then needs lists where it needed items.
+    """
 
     confidence: Annotated[
         Annotated[float, Field(gt=0.0, lt=1.0, allow_inf_nan=False), NotBool] | None, BeforeValidator(_confidence)
     ] = 0.95
+    group_by: Literal["item", "list"] = "item"
     checks: Annotated[dict[str, LimitField], AfterValidator(_limits_can_be_judged)] = Field(
         default_factory=lambda: dict(SEED_CHECKS)
     )

@@ -59,7 +59,8 @@ def compare(before: GateVerdict, after: GateVerdict) -> Comparison:
 
 def _compare(before: CheckVerdict, after: CheckVerdict) -> CheckChange:
     """Checks under different limits count different failures; they say nothing of each other."""
-    same = (before.op, before.limit) == (after.op, after.limit) and after.metric in METRICS
+    same = (before.op, before.limit, before.by_list) == (after.op, after.limit, after.by_list)
+    same = same and after.metric in METRICS
     if not same or before.n == 0 or after.n == 0:
         return CheckChange(after.metric, "not known", -1.0, 1.0)
     lower, upper = difference_interval(

@@ -92,7 +92,7 @@ def _words(check: CheckVerdict) -> str:
     """ "token limit 24 of 46"."""
     metric = METRICS.get(check.metric)
     title = metric.title if metric else check.metric
-    return f"{title} {'fails' if check.verdict == 'fail' else 'is not proven'} ({check.failures} of {check.n})"
+    return f"{title} {'fails' if check.verdict == 'fail' else 'is not proven'} ({check.failures:.4g} of {check.n})"
 
 
 def _nested(changes: dict[str, Any]) -> dict[str, Any]:

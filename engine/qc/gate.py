@@ -15,7 +15,7 @@ from engine.qc import sentences
 from engine.qc.metrics import METRICS, MetricKind
 from engine.qc.rule import bounded_exp, rule_for
 from engine.qc.statistics import lower_bound, upper_bound
-from engine.qc.tally import RunTally
+from engine.qc.tally import RunTally, judged_by_list
 from engine.qc.verdicts import CheckVerdict, GateVerdict, Needs, Verdict
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -44,8 +44,10 @@ class Setting:
     ended: bool
     bounds: bool = True
 
-    def horizon(self, n: int) -> int:
-        """How many samples a check that has `n` can have by `extend_to`."""
+    def horizon(self, n: int, *, by_list: bool = False) -> int:
+        """How many samples a check that has `n` can have by `extend_to`; of lists, if they go on as fruitful as now."""
+        if by_list and self.kept:
+            return math.ceil(n * max(self.extend_to, self.target) / self.kept)
         return max(self.extend_to, self.target, n + max(0, self.extend_to - self.kept))
 
 
@@ -74,7 +76,7 @@ def judge_figures(
     gate: GateConfig,
     policy: PolicyConfig,
     values: Mapping[str, float | None],
-    counts: Mapping[str, tuple[int, int]],
+    counts: Mapping[str, tuple[int, float]],
     *,
     kept: int,
     ended: bool,
@@ -93,7 +95,15 @@ def judge_figures(
         bounds=bounds,
     )
     checks = tuple(
-        judge_check(metric, limit, values.get(metric), n=n, failures=failures, setting=setting)
+        judge_check(
+            metric,
+            limit,
+            values.get(metric),
+            n=n,
+            failures=failures,
+            setting=setting,
+            by_list=metric in METRICS and judged_by_list(gate, METRICS[metric], limit),
+        )
         for metric, limit in gate.checks.items()
         for n, failures in (counts.get(metric, (0, 0)),)
     )
@@ -127,7 +137,14 @@ class _Outcome:
 
 
 def judge_check(
-    metric: str, limit: Limit, value: float | None, *, n: int, failures: int, setting: Setting
+    metric: str,
+    limit: Limit,
+    value: float | None,
+    *,
+    n: int,
+    failures: float,
+    setting: Setting,
+    by_list: bool = False,
 ) -> CheckVerdict:
     """One check on plain numbers: `failures` among `n` samples (for counts, occurrences in `n` samples)."""
     known = METRICS.get(metric)
@@ -138,10 +155,11 @@ def judge_check(
     else:
         tau = failure_limit(known.kind, limit)
         if known.kind != "count" and tau is not None and 0 < tau < 1:
-            outcome = _by_the_rule(tau, n, failures, setting)
+            outcome = _by_the_rule(tau, n, failures, setting, by_list=by_list)
         else:
             outcome = _at_the_end(known.kind, limit, failures if n else None, value, setting)
-    confidence = setting.confidence if setting.bounds and n > 0 and known and known.kind != "count" else None
+    bounded = setting.bounds and n > 0 and known is not None and known.kind != "count" and not by_list
+    confidence = setting.confidence if bounded else None
     check = CheckVerdict(
         metric=metric,
         op=limit.op,
@@ -160,6 +178,7 @@ def judge_check(
         needs=outcome.needs,
         reachable=outcome.reachable,
         sentence="",
+        by_list=by_list,
     )
     sentence = sentences.check_sentence(
         check, limit, plain=setting.confidence is None, ended=setting.ended, extend_to=setting.extend_to
@@ -176,7 +195,7 @@ def failure_limit(kind: MetricKind, limit: Limit) -> float | None:
     return limit.value if limit.op in ("<", "<=") else 1.0 - limit.value
 
 
-def _by_the_rule(tau: float, n: int, failures: int, setting: Setting) -> _Outcome:
+def _by_the_rule(tau: float, n: int, failures: float, setting: Setting, *, by_list: bool) -> _Outcome:
     rule = rule_for(tau, confidence=setting.confidence or 0.0, tries=setting.tries, checks=setting.checks)
     log_pass, log_fail = rule.log_pass(failures, n), rule.log_fail(failures, n)
     to_pass = rule.clean_to_pass(failures, n)
@@ -187,7 +206,7 @@ def _by_the_rule(tau: float, n: int, failures: int, setting: Setting) -> _Outcom
         verdict = "fail"
     return _Outcome(
         verdict=verdict,
-        reachable=n + to_pass <= setting.horizon(n),
+        reachable=n + to_pass <= setting.horizon(n, by_list=by_list),
         needs=Needs(to_pass, rule.failures_to_fail(failures, n)) if verdict == "undecided" else _DECIDED,
         evidence=bounded_exp(log_pass),
         threshold=rule.pass_threshold,
@@ -204,7 +223,7 @@ def _plain(limit: Limit, value: float | None) -> _Outcome:
 
 
 def _at_the_end(
-    kind: MetricKind, limit: Limit, failures: int | None, value: float | None, setting: Setting
+    kind: MetricKind, limit: Limit, failures: float | None, value: float | None, setting: Setting
 ) -> _Outcome:
     """Checks that only the whole run settles: `= 0`, counts, and limits outside what a rate can be.
 
@@ -225,4 +244,4 @@ def _at_the_end(
     if not from_above:
         return _Outcome("undecided", reachable=True)
     spare = math.ceil(limit.value) if limit.op == "<" else math.floor(limit.value) + 1
-    return _Outcome("undecided", reachable=True, needs=Needs(None, spare - failures))
+    return _Outcome("undecided", reachable=True, needs=Needs(None, spare - round(failures)))

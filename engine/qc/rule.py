@@ -32,6 +32,10 @@ class Rule:
     Passing evidence E = (p₁/τ)^k · ((1−p₁)/(1−τ))^(n−k) must reach `pass_threshold` = tries/α; failing evidence,
     the mean of the same over p₁ = τ + (1−τ)·`FAIL_STEPS`, must reach `fail_threshold` = checks/α. All in logarithms:
     `on_failure` and `on_clean` are what one sample adds to log E, the `fail_` ones likewise per alternative.
+
+    A sample may fail in part, by x between 0 and 1, as a list does by the share of its items. E is then a lower bound
+    of an e-process: each sample's factor 1 + λ(τ − x) has mean at most 1 while the mean of x is not below τ, and its
+    logarithm is concave in x, so never below the straight line through both ends that is added here.
     """
 
     on_failure: float
@@ -41,10 +45,10 @@ class Rule:
     pass_threshold: float
     fail_threshold: float
 
-    def log_pass(self, failures: int, n: int) -> float:
+    def log_pass(self, failures: float, n: int) -> float:
         return failures * self.on_failure + (n - failures) * self.on_clean
 
-    def log_fail(self, failures: int, n: int) -> float:
+    def log_fail(self, failures: float, n: int) -> float:
         clean = n - failures
         logs = [
             failures * bad + clean * good for bad, good in zip(self.fail_on_failure, self.fail_on_clean, strict=True)
@@ -52,13 +56,13 @@ class Rule:
         largest = max(logs)
         return largest + math.log(sum(math.exp(log - largest) for log in logs) / len(logs))
 
-    def passes(self, failures: int, n: int) -> bool:
+    def passes(self, failures: float, n: int) -> bool:
         return self.log_pass(failures, n) >= math.log(self.pass_threshold)
 
-    def fails(self, failures: int, n: int) -> bool:
+    def fails(self, failures: float, n: int) -> bool:
         return self.log_fail(failures, n) >= math.log(self.fail_threshold)
 
-    def clean_to_pass(self, failures: int, n: int) -> int:
+    def clean_to_pass(self, failures: float, n: int) -> int:
         """Least number of further clean samples in a row that pass the check; 0 when it passes already."""
         lacking = math.log(self.pass_threshold) - self.log_pass(failures, n)
         more = max(0, math.ceil(lacking / self.on_clean) - 1)
@@ -66,7 +70,7 @@ class Rule:
             more += 1
         return more
 
-    def failures_to_fail(self, failures: int, n: int) -> int:
+    def failures_to_fail(self, failures: float, n: int) -> int:
         """Least number of further failures in a row that fail the check; 0 when it fails already."""
         low, high = -1, 0
         while not self.fails(failures + high, n + high):

@@ -30,7 +30,7 @@ def check_sentence(check: CheckVerdict, limit: Limit, *, plain: bool, ended: boo
         "pass": f"proven {limit}" if proof else f"holds ({limit})",
         "undecided": _open(check, extend_to),
     }
-    return f"{evidence_words(metric.kind, limit, check.n, check.failures)}: {words[check.verdict]}"
+    return f"{evidence_words(metric.kind, limit, check)}: {words[check.verdict]}"
 
 
 def _too_much(limit: Limit, proof: bool) -> str:
@@ -45,7 +45,7 @@ def _open(check: CheckVerdict, extend_to: int) -> str:
         return f"cannot pass by {extend_to}"
     if check.needs.clean_to_pass is None:
         return "holds so far, decided at the end" if check.needs.failures_to_fail else "decided at the end"
-    return f"not yet proven, {check.needs.clean_to_pass} more clean"
+    return f"not yet proven, {check.needs.clean_to_pass} more clean{_lists(check)}"
 
 
 def needs_proof(kind: MetricKind, limit: Limit) -> bool:
@@ -53,8 +53,13 @@ def needs_proof(kind: MetricKind, limit: Limit) -> bool:
     return kind != "count" and limit.op != "="
 
 
-def evidence_words(kind: MetricKind, limit: Limit, n: int, failures: int) -> str:
-    """What was seen: "9 of 43", "26 of 116 rejected", "12 of 43 at 40 or more", "2 in 43"."""
+def _lists(check: CheckVerdict) -> str:
+    return " lists" if check.by_list else ""
+
+
+def evidence_words(kind: MetricKind, limit: Limit, check: CheckVerdict) -> str:
+    """What was seen: "9 of 43", "26 of 116 rejected", "12 of 43 at 40 or more", "2 in 43", "1.3 of 21 lists"."""
+    n, failures = f"{check.n}{_lists(check)}", f"{round(check.failures, 1):g}" if check.by_list else check.failures
     if kind == "count":
         return f"{failures} in {n}"
     if kind == "median":
@@ -72,7 +77,7 @@ def _without_samples(check: CheckVerdict, limit: Limit, ended: bool) -> str:
         return f"{format_value(check.value, limit)} as reported, without samples that could prove it"
     if check.needs.clean_to_pass is None or ended:
         return "no samples" if ended else "no samples yet"
-    return f"no samples yet, {check.needs.clean_to_pass} clean ones prove it"
+    return f"no samples yet, {check.needs.clean_to_pass} clean {'lists' if check.by_list else 'ones'} prove it"
 
 
 def gate_sentence(verdict: Verdict, checks: Sequence[CheckVerdict], confidence: float | None, extend_to: int) -> str:
@@ -114,7 +119,7 @@ def _clause(check: CheckVerdict, confidence: float | None, extend_to: int) -> st
     if confidence is None:
         shown = "not known" if check.value is None else format_value(check.value, limit)
         return f"{metric.title} {shown}, limit {limit}"
-    seen = evidence_words(metric.kind, limit, check.n, check.failures)
+    seen = evidence_words(metric.kind, limit, check)
     if check.verdict == "fail":
         return f"{metric.title} {seen}, limit {limit}"
     if not check.reachable:
@@ -123,4 +128,4 @@ def _clause(check: CheckVerdict, confidence: float | None, extend_to: int) -> st
         return f"{metric.title}: {check.sentence}"
     if check.needs.clean_to_pass is None:
         return f"{metric.title} {check.sentence}"
-    return f"{metric.title} needs {check.needs.clean_to_pass} more clean"
+    return f"{metric.title} needs {check.needs.clean_to_pass} more clean{_lists(check)}"

@@ -99,7 +99,7 @@ def normal_quantile(share: float) -> float:
     return (low + high) / 2
 
 
-def wilson(failures: int, n: int, confidence: float) -> tuple[float, float]:
+def wilson(failures: float, n: int, confidence: float) -> tuple[float, float]:
     """Two-sided Wilson score interval (Wilson 1927) of a rate; (0, 1) when nothing has been seen."""
     if n == 0:
         return 0.0, 1.0
@@ -111,7 +111,7 @@ def wilson(failures: int, n: int, confidence: float) -> tuple[float, float]:
 
 
 def difference_interval(
-    before: tuple[int, int], after: tuple[int, int], confidence: float = 0.95
+    before: tuple[float, int], after: tuple[float, int], confidence: float = 0.95
 ) -> tuple[float, float]:
     """Newcombe's interval of (rate before − rate after), each given as (failures, n).
 

@@ -47,6 +47,11 @@ def failure_test(metric: Metric, limit: Limit) -> Callable[[int], int]:
     return (lambda sample: int(not sample)) if wanted else int
 
 
+def judged_by_list(gate: GateConfig, metric: Metric, limit: Limit) -> bool:
+    """Whether this check takes lists for samples: rates do, what only the whole run settles does not."""
+    return gate.group_by == "list" and gate.confidence is not None and metric.kind != "count" and limit.op != "="
+
+
 class Sizes:
     """Whole numbers seen so far, as a histogram: median and quantiles without keeping each."""
 
@@ -92,13 +97,33 @@ class Sizes:
 
 @dataclass(slots=True)
 class _CheckCounts:
-    """What one check of the gate has judged so far."""
+    """What one check of the gate has judged so far: samples, and how many of them failed.
+
+    With `by_list` a list is one sample, once the next one has begun: it fails by the share of its items that do.
+    """
 
     name: str
     position: int
     failed: Callable[[int], int]
+    by_list: bool = False
     n: int = 0
-    failures: int = 0
+    failures: float = 0
+    _list: int = -1
+    _list_n: int = 0
+    _list_failures: int = 0
+
+    def add(self, value: int, list_number: int) -> None:
+        if not self.by_list:
+            self.n += 1
+            self.failures += self.failed(value)
+            return
+        if self._list_n and list_number != self._list:
+            self.n += 1
+            self.failures += self._list_failures / self._list_n
+            self._list_n = self._list_failures = 0
+        self._list = list_number
+        self._list_n += 1
+        self._list_failures += self.failed(value)
 
 
 class RunTally:
@@ -123,13 +148,18 @@ class RunTally:
         self._tokens = Sizes()
         self._margins: tuple[tuple[str, list[float]], ...] = (("instruction_critic", []), ("pair_critic", []))
         self._checks = [
-            _CheckCounts(name, METRICS[name].position, failure_test(METRICS[name], limit))
+            _CheckCounts(
+                name,
+                METRICS[name].position,
+                failure_test(METRICS[name], limit),
+                by_list=judged_by_list(gate, METRICS[name], limit),
+            )
             for name, limit in gate.checks.items()
             if name in METRICS
         ]
         self._prefix = 0
         self._prefix_kept = 0
-        self._waiting: dict[int, Samples] = {}
+        self._waiting: dict[int, tuple[Samples, int]] = {}
         self._added = 0
 
     def add(self, record: Record) -> bool:
@@ -163,29 +193,31 @@ class RunTally:
                 continue
             if abs(margin) <= LARGEST_MARGIN:
                 margins.append(margin)
-        self._place(index, samples)
+        list_number = record.get("list")
+        self._place(index, samples, list_number if type(list_number) is int else -1 - index)
         return True
 
-    def _place(self, index: int, samples: Samples) -> None:
+    def _place(self, index: int, samples: Samples, list_number: int) -> None:
         """Judge the record if all before it have been judged, and then those that waited for it."""
         if index != self._prefix:
-            self._waiting[index] = samples
+            self._waiting[index] = samples, list_number
             return
-        following: Samples | None = samples
+        following: tuple[Samples, int] | None = samples, list_number
         while following is not None:
+            samples, list_number = following
             self._prefix += 1
-            self._prefix_kept += following[KEPT] or 0
+            self._prefix_kept += samples[KEPT] or 0
             for check in self._checks:
-                value = following[check.position]
+                value = samples[check.position]
                 if value is not None:
-                    check.n += 1
-                    check.failures += check.failed(value)
+                    check.add(value, list_number)
             following = self._waiting.pop(self._prefix, None) if self._waiting else None
 
     # --- what the gate judges: the items before the first hole ---------------------------------------------
 
-    def check_counts(self, metric: str) -> tuple[int, int]:
-        """(n, failures) of a gate check over the items before the first hole; for counts the occurrences."""
+    def check_counts(self, metric: str) -> tuple[int, float]:
+        """(n, failures) of a gate check over the items before the first hole; for counts the occurrences. Where lists
+        are the samples, over those that are through, and `failures` is the sum of their shares."""
         return next(((check.n, check.failures) for check in self._checks if check.name == metric), (0, 0))
 
     @property

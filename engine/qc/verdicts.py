@@ -25,7 +25,8 @@ class CheckVerdict:
     (Clopper-Pearson, at the gate's confidence) of the failure rate, for display; they decide nothing. `evidence` is
     the E of the one rule for passing, `threshold` what it must reach, `evidence_fail` and `threshold_fail` the same
     for failing; all four are None where the rule does not apply (`= 0`, or a gate without confidence).
-    `reachable`: can it still pass by `extend_to`?
+    `reachable`: can it still pass by `extend_to`? With `by_list` the samples are instruction lists, and `failures` the
+    sum of their shares of failing items; there are no exact bounds then.
     """
 
     metric: str
@@ -35,7 +36,7 @@ class CheckVerdict:
     value: float | None
     verdict: Verdict
     n: int
-    failures: int
+    failures: float
     lower: float | None
     upper: float | None
     evidence: float | None
@@ -45,6 +46,7 @@ class CheckVerdict:
     needs: Needs
     reachable: bool
     sentence: str
+    by_list: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -54,7 +56,8 @@ class CheckVerdict:
             "op": self.op,
             "verdict": self.verdict,
             "n": self.n,
-            "failures": self.failures,
+            "failures": round(self.failures, 3),
+            "by_list": self.by_list,
             "lower": self.lower,
             "upper": self.upper,
             "evidence": self.evidence,

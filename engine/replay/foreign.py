@@ -58,7 +58,7 @@ ROUNDING = 0.005
 
 _COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq}
 
-Samples = tuple[int, int]
+Samples = tuple[int, float]
 """(n, failures)."""
 
 NO_SAMPLES: Samples = (0, 0)

@@ -52,6 +52,8 @@ class RunReplay:
         self._trail = Trail(spec)
         self._aftermath: JournalReader | None = None
         self._own_figures = own_figures
+        imported = spec.imported is not None  # foreign samples come without lists to group them by
+        self._gate = spec.gate.model_copy(update={"group_by": "item"}) if imported else spec.gate
         self._keeper = JournalReader(files.keeper_journal)
         self._course = Course()
         self._liveness = RunLiveness(keeper_alive=False, generator_alive=False)
@@ -64,7 +66,7 @@ class RunReplay:
         self._records = JournalReader(self.files.records)
         self._identity = (_file_identity(self.files.generator_journal), _file_identity(self.files.records))
         foreign = spec.imported is not None
-        self._tally = RunTally(spec.qc, spec.gate, spec.pipeline.delimiter, in_line_order=foreign)
+        self._tally = RunTally(spec.qc, self._gate, spec.pipeline.delimiter, in_line_order=foreign)
         self._kept_now = 0
         self._last_record: str | None = None
 
@@ -219,10 +221,10 @@ class RunReplay:
         policy = spec.policy if extend_to is None else spec.policy.model_copy(update={"extend_to": extend_to})
         foreign = spec.imported
         if foreign is not None and not self._own_figures and foreign.metrics:
-            counts = foreign_check_counts(foreign, self._tally, spec.gate)
+            counts = foreign_check_counts(foreign, self._tally, self._gate)
             kept = foreign.counts.get("kept", self._tally.judged_kept)
-            return judge_figures(spec.gate, policy, foreign.metrics, counts, kept=kept, ended=True, target=self.target)
-        return judge(spec.gate, policy, self._tally, ended=ended, target=self.target)
+            return judge_figures(self._gate, policy, foreign.metrics, counts, kept=kept, ended=True, target=self.target)
+        return judge(self._gate, policy, self._tally, ended=ended, target=self.target)
 
     def snapshot(self, *, extend_to: int | None = None) -> RunSnapshot:
         """The run as its files tell it now. `extend_to` is the campaign's present one: how far a run may go is not
