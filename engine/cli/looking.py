@@ -85,6 +85,29 @@ def gate(
 
 
 @commands.command()
+def samples(
+    run_id: RunArgument,
+    *,
+    flag: Annotated[
+        str | None, typer.Option("--flag", metavar="NAME", help="only what this detector flags, e.g. runaway")
+    ] = None,
+    kept: Annotated[bool | None, typer.Option("--kept/--rejected", help="only kept, or only rejected records")] = None,
+    most: Annotated[int, typer.Option("--count", "-n", min=0, max=MOST, help="how many records, in item order")] = 20,
+    qc: Annotated[Path | None, typer.Option("--qc", metavar="FILE", help="YAML with qc: to flag by instead")] = None,
+    as_json: Json = False,
+) -> None:
+    """Records with what flags them, and where."""
+    from engine.report.samples import Wanted, find_samples, samples_text
+
+    files = service_here().workspace.existing_run(run_id)
+    found = find_samples(files, Wanted(kept, flag), most=most, ruler=qc)
+    if as_json:
+        say_json(found.to_json())
+    else:
+        say(samples_text(found))
+
+
+@commands.command()
 def compare(
     campaign: CampaignArgument,
     as_json: Json = False,

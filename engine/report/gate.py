@@ -9,7 +9,7 @@ from engine.campaign.document import read_document
 from engine.campaign.fields import Strict
 from engine.campaign.loading import validated
 from engine.campaign.models import GateConfig, QcConfig
-from engine.campaign.spec import read_spec
+from engine.campaign.spec import RunSpec, read_spec
 from engine.files import RunFiles
 from engine.qc.verdicts import GateVerdict
 from engine.replay.campaigns import check_rules
@@ -46,14 +46,18 @@ def regrade(files: RunFiles, path: Path) -> GateVerdict:
 
     Raises `NotFoundError` when there is no such file, `ConfigurationError` for anything in it that cannot be used.
     """
+    replay = RunReplay(files, read_ruler(path, read_spec(files)), own_figures=True)
+    replay.refresh()
+    return replay.snapshot().gate
+
+
+def read_ruler(path: Path, spec: RunSpec) -> RunSpec:
+    """`spec` with the detectors and limits that stand in `path`; raises as `regrade` does."""
     ruler = validated(OtherRuler, read_document(path))
-    spec = read_spec(files)
     check_rules(path, ruler.qc, ruler.gate, spec.pipeline.delimiter)
     changes: dict[str, Any] = {}
     if ruler.qc is not None:
         changes["qc"] = ruler.qc
     if ruler.gate is not None:
         changes["gate"] = ruler.gate
-    replay = RunReplay(files, spec.model_copy(update=changes), own_figures=True)
-    replay.refresh()
-    return replay.snapshot().gate
+    return spec.model_copy(update=changes)
