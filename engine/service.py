@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from engine.budget.forecast import Forecast, check_affordable, extension_forecast, launch_forecast
 from engine.campaign.loading import load_prompts
@@ -22,7 +23,7 @@ from engine.lookout import Lookout, View
 from engine.policy.actions import NextAction
 from engine.policy.decide import parameters_for
 from engine.snapshot import CampaignSnapshot, IdleCountdown, RunSnapshot
-from engine.warm import EnginePlan, Say, ensure_engine, plan_engine, stop_engine
+from engine.warm import EnginePlan, Say, ensure_engine, plan_engine, start_on_engine, stop_engine
 
 
 def _quietly(_: str) -> None:
@@ -70,6 +71,10 @@ class Service(Lookout):
             say=say,
             wanted=wanted,
         )
+
+    def _on_engine(self, view: View, model: ModelConfig, say: Say, begin: Callable[..., object]) -> None:
+        """Start a run with `model` on what computes for it."""
+        start_on_engine(self.workspace, view.config.name, lambda: self._engine_for(view, model, say), begin)
 
     # --- the kept engine --------------------------------------------------------------------------------------
 
@@ -164,8 +169,8 @@ class Service(Lookout):
         make_private_folder(files.folder)
         create_spec(files, spec)
         try:
-            engine = self._engine_for(view, config.model, say)
-            start_attempt(files, attempt=1, author=self.author, budget_left=_metered_left(view), engine=engine)
+            begin = partial(start_attempt, files, attempt=1, author=self.author, budget_left=_metered_left(view))
+            self._on_engine(view, config.model, say, begin)
         except RefusedError:
             # Nothing was started (the GPU is held, the disk is full): leave no run that would look like one.
             withdraw_spec(files)
@@ -219,14 +224,15 @@ class Service(Lookout):
         cost = extension_forecast(view.config, view.past, examples=missing).cost_usd
         self._afford(view, cost, f"restarting {run_id}")
         attempt = next_attempt(files)
-        start_attempt(
+        begin = partial(
+            start_attempt,
             files,
             attempt=attempt,
             author=self.author,
             budget_left=_metered_left(view),
             archived=run.attempt if fresh else None,
-            engine=self._engine_for(view, read_spec(files).model, say),
         )
+        self._on_engine(view, read_spec(files).model, say, begin)
         return run_id
 
     def extend(self, run_id: str, examples: int, say: Say = _quietly) -> str:
@@ -242,15 +248,16 @@ class Service(Lookout):
                 remedy=f"give more than {run.counts.target}",
             )
         self._afford(view, self._rest(view, run, examples).cost_usd, f"extending {run_id}")
-        start_attempt(
+        begin = partial(
+            start_attempt,
             files,
             attempt=next_attempt(files),
             author=self.author,
             examples=examples,
             max_candidates=round(run.counts.max_candidates / run.counts.target * examples),
             budget_left=_metered_left(view),
-            engine=self._engine_for(view, read_spec(files).model, say),
         )
+        self._on_engine(view, read_spec(files).model, say, begin)
         return run_id
 
     def _rest(self, view: View, run: RunSnapshot, examples: int) -> Forecast:

@@ -21,7 +21,6 @@ from engine.replay.engines import ASSUMED_START_S
 from engine.snapshot import EngineSnapshot
 from engine.supervise.engines.kept import (
     KeptEngine,
-    attached_runs,
     differing_options,
     engines_of,
     live_engine,
@@ -108,6 +107,27 @@ def ensure_engine(
     )
 
 
+def start_on_engine(
+    workspace: Workspace, campaign: str, engine_for: Callable[[], str], start: Callable[..., object]
+) -> None:
+    """Call `start(engine=…)` with the engine of `campaign` that `engine_for` finds or starts for a run; where that one
+    stopped in this moment, with the next.
+
+    Raises what both raise, and `RefusedError` when engines keep stopping.
+    """
+    from engine.supervise.engines.users import is_leaving
+
+    for left in reversed(range(TRIES)):
+        name = engine_for()
+        try:
+            start(engine=name)
+        except RefusedError:
+            if not name or not left or not is_leaving(workspace.run_files(campaign, name)):
+                raise
+        else:
+            return
+
+
 def stop_engine(
     workspace: Workspace, campaign: str, *, now: bool, author: str, say: Say, name: str | None = None
 ) -> tuple[str, str]:
@@ -115,10 +135,11 @@ def stop_engine(
 
     Raises `NotFoundError` when there never was one, `RefusedError` when none is up, or a run uses it and not `now`.
     """
+    from engine.supervise.engines.users import users_of
     from engine.supervise.stop import request_stop
 
     files = workspace.run_files(campaign, name) if name is not None else _newest(workspace, campaign)
-    users = attached_runs(files) if not now else []
+    users = users_of(files) if not now else []
     if users:
         raise RefusedError(
             f"{campaign}/{files.folder.name} is used by {', '.join(users)}",
@@ -148,9 +169,10 @@ def _is_ending(engine: KeptEngine) -> bool:
 
 def _make_way(engine: KeptEngine, model: ModelConfig, author: str, say: Say) -> None:
     """Stop an engine that serves something else, or is about to end, and wait until its GPU is free."""
+    from engine.supervise.engines.users import users_of
     from engine.supervise.stop import request_stop
 
-    users = attached_runs(engine.files)
+    users = users_of(engine.files)
     if users and not _is_ending(engine):
         changed = ", ".join(differing_options(engine.spec, model))
         raise RefusedError(

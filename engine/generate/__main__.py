@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from engine.errors import EXIT_DONE, EXIT_RUN_FAILED, PilothouseError
 from engine.generate.arguments import parser, requested
 from engine.generate.stopping import StopRequests
+from engine.logs.sanitise import sanitise
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,8 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         from engine.campaign.spec import create_spec
         from engine.files import RunFiles, make_private_folder
+        from engine.generate.descriptors import raise_limit
         from engine.generate.session import check, generate
 
+        raise_limit()
         files = RunFiles(folder)
         if not files.spec.is_file():
             check(spec)
@@ -44,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         while frame is not None and frame.tb_next is not None:
             frame = frame.tb_next
         place = f" ({frame.tb_frame.f_code.co_filename}:{frame.tb_lineno})" if frame is not None else ""
-        sys.stderr.write(f"error: {type(error).__name__}: {error}{place}\n  to do: report this; records are kept\n")
+        what = sanitise(f"{type(error).__name__}: {error}", 300)
+        sys.stderr.write(f"error: {what}{place}\n  to do: report this; records are kept\n")
         return EXIT_RUN_FAILED
     return EXIT_DONE
 

@@ -11,6 +11,9 @@ GOOD_LABELS = (" A", "A")
 BAD_LABELS = (" B", "B")
 LABELS = GOOD_LABELS + BAD_LABELS
 
+LEAST = -1e9
+"""Stands for the log probability of what cannot come, minus infinity: that would be no number in a JSON file."""
+
 
 @dataclass(frozen=True, slots=True)
 class CriticVerdict:
@@ -43,6 +46,7 @@ def judge(logprobs: Mapping[str, float], threshold: float, bounded: Collection[s
     Of the labels in `bounded` only an upper bound is known. A verdict must hold wherever they are below it; the margin
     is the least it can be, and 0 when either verdict could be true.
     """
+    logprobs = {label: max(logprobs[label], LEAST) for label in LABELS}
     good_low, good_high = _range(GOOD_LABELS, logprobs, bounded)
     bad_low, bad_high = _range(BAD_LABELS, logprobs, bounded)
     if good_low > bad_high:
@@ -56,7 +60,7 @@ def judge(logprobs: Mapping[str, float], threshold: float, bounded: Collection[s
         confident=margin >= threshold,
         label="A" if good else "B",
         margin=margin,
-        logprobs={label: logprobs[label] for label in LABELS},
+        logprobs=logprobs,
     )
 
 

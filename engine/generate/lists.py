@@ -52,13 +52,19 @@ class Lists:
         self._ready: dict[int, Completion] = {}
         self._new_lines = self._barren = 0
         self._lines_at_first = _lines_of(spec.pipeline.list_max_tokens, backend, prompts.examples)
-        self._failure: tuple[int, RequestFailedError] | None = None
+        self._failures: dict[int, RequestFailedError] = {}
         self.next_index = 0
 
     @property
     def is_barren(self) -> bool:
         """Whether the model has nothing new to say any more."""
         return self._barren >= BARREN_LISTS
+
+    @property
+    def failure(self) -> str | None:
+        """Why the next list will not come. One further ahead may not be needed, and says nothing yet."""
+        error = self._failures.get(self._taken)
+        return f"list {self._taken} could not be generated: {error}" if error is not None else None
 
     def ask(self, wanted: int, queued: int) -> None:
         """Ask for as many lists as are likely to bring `wanted` new lines, where `queued` are there already."""
@@ -83,19 +89,13 @@ class Lists:
         return self._items(event)
 
     def take(self) -> list[Item]:
-        """Items of the lists that came, as far as none before them is missing; the lists are on disk then.
-
-        Raises `RequestFailedError` when a list could not be generated.
-        """
+        """Items of the lists that came, as far as none before them is missing; the lists are on disk then."""
         items: list[Item] = []
         while self._taken in self._ready and not self.is_barren:
             event = self._event(self._ready.pop(self._taken))
             items += self._items(event)
             # One sync for all that came together: what is on disk is every list before the last line.
             self._journal.append(dump_event(event), sync=self._taken not in self._ready or self.is_barren)
-        if self._failure is not None:
-            number, error = self._failure
-            raise RequestFailedError(f"list {number} could not be generated: {error}") from error
         return items
 
     def _ask(self, number: int, tries: int = 1) -> None:
@@ -118,7 +118,7 @@ class Lists:
             return
         except RequestFailedError as error:
             if tries >= LIST_TRIES:
-                self._failure = (number, error)
+                self._failures[number] = error
             else:
                 self._ask(number, tries + 1)
 

@@ -128,7 +128,7 @@ class Pipeline:
             if self._stop.requested:
                 self._wind_down()
             else:
-                self._take_lists()
+                self._enqueue(self._lists.take())
 
     # --- when to go on, when to end ------------------------------------------------------------------------------
 
@@ -147,8 +147,16 @@ class Pipeline:
             return None
         if self._stop.requested:
             return Ending("stopped", f"asked to stop by {self._stop.reason}")
-        if (self._queue and admission.may_start(self._queue[0])) or self._lists_lost:
+        if self._queue and admission.may_start(self._queue[0]):
             return None
+        ending = self._settled() if not self._lists_lost else None
+        if ending is None and not self._flying and self._lists.failure is not None:
+            raise self._nothing_works(self._lists.failure)
+        return ending
+
+    def _settled(self) -> Ending | None:
+        """How the run ends when no item waits; None when it needs more of them."""
+        admission = self._admission
         if admission.failed and admission.failed == admission.resolved and admission.is_spent:
             raise self._nothing_works("every item failed")
         if admission.is_full:
@@ -188,12 +196,6 @@ class Pipeline:
         if wanted > self._queued:
             self._progress.phase("1: INSTRUCTION GENERATION")
         self._lists.ask(wanted, self._queued)
-
-    def _take_lists(self) -> None:
-        try:
-            self._enqueue(self._lists.take())
-        except RequestFailedError as error:
-            raise self._nothing_works(str(error)) from error
 
     def _enqueue(self, items: list[Item]) -> None:
         """Queue those that have no record yet."""

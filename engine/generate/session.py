@@ -38,6 +38,7 @@ from engine.journal.events import (
     utc_now,
 )
 from engine.journal.writer import JournalWriter
+from engine.logs.sanitise import sanitise
 from engine.logs.tail import LogTail
 from engine.logs.vllm_lines import root_cause
 from engine.qc.metrics import check_names
@@ -165,14 +166,13 @@ class _Attempt:
                     pipeline = self._pipeline(loaded)
                     self._phase("generating")
                     ending = pipeline.run()
-                    loaded.backend.cancel()  # what was started ahead: nobody needs it now
-            except Exception as error:
-                self._fail(error, pipeline)
-                raise
-            self._close(ending.outcome, ending.reason, pipeline)
-        finally:
-            if loaded is not None:
-                loaded.backend.close()
+            finally:
+                if loaded is not None:  # before files are opened: what was started ahead may hold a socket each
+                    loaded.backend.close()
+        except Exception as error:
+            self._fail(error, pipeline)
+            raise
+        self._close(ending.outcome, ending.reason, pipeline)
 
     def _load(self) -> _Loaded | None:
         """The model, loaded in a thread of its own so that a request to stop ends the attempt at once: None then."""
@@ -192,7 +192,9 @@ class _Attempt:
         if isinstance(result, PilothouseError | OSError):
             raise result
         if isinstance(result, BaseException):
-            cause = root_cause(LogTail(self.files.log).last(CAUSE_LINES)) or f"{type(result).__name__}: {result}"
+            cause = root_cause(LogTail(self.files.log).last(CAUSE_LINES)) or sanitise(
+                f"{type(result).__name__}: {result}", 300
+            )
             raise RunFailedError(
                 f"the model cannot be loaded: {cause}",
                 where=str(self.folder.weights if self.folder is not None else self.spec.model.path),
@@ -278,7 +280,7 @@ class _Attempt:
 
     def _fail(self, error: Exception, pipeline: Pipeline | None) -> None:
         """Leave what there is in order. When the disk is full even that may not be possible, which is no new fault."""
-        reason = error.what if isinstance(error, PilothouseError) else f"{type(error).__name__}: {error}"
+        reason = error.what if isinstance(error, PilothouseError) else sanitise(f"{type(error).__name__}: {error}", 300)
         with contextlib.suppress(OSError):
             if isinstance(error, RunFailedError):
                 self._close("failed", reason, pipeline)

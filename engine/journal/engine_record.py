@@ -10,14 +10,15 @@ from engine.files import RunFiles, read_json, write_json
 
 
 class EngineRecord(BaseModel):
-    """`state` is `starting` until it answers, and `ended` once it is gone, `reason` says why then. `socket` is the Unix
-    socket it listens on, `model` the name it serves the model under; `progress` says in words how far it is. `in_use`:
-    a run is attached, or requests are in flight."""
+    """`state` is `starting` until it answers, `stopping` while it is to go and its keeper looks who uses it, and
+    `ended` once it is gone, `reason` says why then. `socket` is the Unix socket it listens on, `model` the name it
+    serves the model under; `progress` says in words how far it is. `in_use`: a run is attached, or requests are in
+    flight."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     v: int = 1
-    state: Literal["starting", "ready", "ended"] = "starting"
+    state: Literal["starting", "ready", "stopping", "ended"] = "starting"
     socket: str
     model: str
     progress: str = ""

@@ -23,7 +23,8 @@ from engine.supervise.charge import Charge, raised_target
 from engine.supervise.commands import engine_argv, generator_argv, generator_environment, workspace_root
 from engine.supervise.devices import Devices, attached_devices, retake_devices, take_devices
 from engine.supervise.ending import Ending, StopOrder, judge
-from engine.supervise.engines.minder import EngineMinder, socket_path
+from engine.supervise.engines.minder import EngineMinder, known_socket, socket_of, socket_path
+from engine.supervise.engines.users import await_place
 from engine.supervise.errands import Errands
 from engine.supervise.evidence import last_census, last_error, last_line, own_word, record_end, recorded_end
 from engine.supervise.generator import AdoptedGenerator, Exit, Generator, StartedGenerator, reap_orphans
@@ -60,6 +61,8 @@ class Custody:
         self._rebooted = False
         self._engine = charge.engine
         self._minder: EngineMinder | None = None
+        self._socket = socket_of(spec)
+        self._unreachable = ""
         self.plan: Plan | None = None
         self.errands = Errands(
             files,
@@ -86,9 +89,12 @@ class Custody:
             self._down.known = last_census(self.files, self.charge.attempt)
             self._found_alive = bool(self._down.processes(before.generator).scan())
             self._devices = self._retaken(before)
+            self._find_socket()
         elif self._engine:
             self._devices = attached_devices(self.files.neighbour(self._engine))
         else:
+            if self.spec.kind == "engine":
+                self._socket = socket_path(self.spec)
             self._devices = take_devices(self.spec)
         self.journal = self._down.journal = KeeperJournal(
             self.files, resumed=self.charge.attempt if self.charge.adopting else None
@@ -108,6 +114,7 @@ class Custody:
             engine=self._engine,
         )
         write_keeper(self.files, self.record)
+        self._await_engine(before)
         self.journal.append(
             KeeperStarted(
                 attempt=self.charge.attempt,
@@ -121,7 +128,9 @@ class Custody:
         if self._devices.are_gpus:
             self._down.monitor = GpuMonitor(self._devices.names)
         if self.spec.kind == "engine":
-            self._minder = EngineMinder(self.files, self.spec, self._report, began=self._began)
+            self._minder = self._down.minder = EngineMinder(
+                self.files, self.spec, self._report, began=self._began, socket=self._socket
+            )
         self._beat()
         ending = self._adopt() if self.charge.adopting else self._start()
         return self._finish(ending or self._keep())
@@ -153,6 +162,31 @@ class Custody:
             if before.generator is not None and is_alive(before.generator):
                 raise
             return Devices(names=())
+
+    def _find_socket(self) -> None:
+        """Where the engine listens that is taken over; what stands in the way of that ends it, not its adoption."""
+        if self.spec.kind != "engine":
+            return
+        try:
+            self._socket = known_socket(self.files, self.spec)
+        except RefusedError as error:
+            self._unreachable = error.what
+        except OSError as error:
+            self._unreachable = f"its socket cannot be reached: {error.strerror or error}"
+
+    def _await_engine(self, before: KeeperRecord | None) -> None:
+        """See that the engine stays, now that keeper.json says that it is used; else take that word back."""
+        if not self._engine or self.charge.adopting:
+            return
+        try:
+            await_place(self.files.neighbour(self._engine))
+        except RefusedError:
+            self.journal.close()
+            if before is None:
+                self.files.keeper.unlink(missing_ok=True)
+            else:
+                write_keeper(self.files, before)
+            raise
 
     def _start(self) -> Ending | None:
         """Start the generator; an ending at once when that fails or a stop was already asked for."""
@@ -188,7 +222,7 @@ class Custody:
 
     def _argv(self) -> list[str]:
         if self.spec.kind == "engine":
-            return engine_argv(self.files, self.spec, socket_path(self.spec))
+            return engine_argv(self.files, self.spec, self._socket)
         target = self.journal.target
         return generator_argv(
             self.files,
@@ -227,6 +261,8 @@ class Custody:
             self._devices.hold_for(identity)
             self._down.guard = self._guarded(self._down.generator)
             self._down.take_requests()
+            if self._down.order is None and self._unreachable:
+                self._down.stop(StopOrder(self._unreachable, fault=True))
             if self._down.order is None and self.spec.supervision.keeper_loss == "stop":
                 self._down.stop(StopOrder("its keeper was killed, and supervision.keeper_loss says stop"))
         else:

@@ -3,7 +3,7 @@
 When nothing of ours has used the machine for `budget.on_idle.after_minutes`, it runs `command`, which stops the rented
 machine, say. Until then the countdown stands in `.idle/watch.json` for every viewer, and a request there cancels it.
 While a run is live it waits, and says nothing; so that the machine is stopped even when a run's keeper was killed and
-nobody looks.
+nobody looks. An engine whose keeper was killed gets another.
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ from engine.logs.sanitise import sanitise
 from engine.supervise import requests
 from engine.supervise.claims import claim_folder
 from engine.supervise.commands import unmarked_environment
+from engine.supervise.engines.kept import engines_of
+from engine.supervise.engines.users import adopt_orphan, is_orphan
 from engine.supervise.identity import own_identity
 from engine.supervise.idle import ON_IDLE_VARIABLE, IdleRecord, is_settled, requests_home, write_watch
 from engine.supervise.machine_use import Attempts, attempts_now, been_live_since, machine_use
+from engine.supervise.patience import Patience
 from engine.supervise.timed_child import TimedChild
 
 TICK_S = 1.0
@@ -126,6 +129,7 @@ class IdleWatch:
         self._claims = claim_folder()
         self._wish = Wish(workspace, campaign, known)
         self._least_visible_s = least_visible_s
+        self._patience = Patience()
         self._pulse = Pulse()
         self._record = IdleRecord(watcher=own_identity(), started_by=sanitise(author, 128))
         self._seen: Attempts = attempts_now(workspace)
@@ -167,6 +171,7 @@ class IdleWatch:
         if author is not None:
             self._write(self._record.model_copy(update={"state": "cancelled", "author": author}))
             return False
+        self._tend_engines()
         attempts, used = machine_use(self._workspace, self._claims)
         if used or been_live_since(self._seen, attempts):
             self._seen = attempts
@@ -179,6 +184,13 @@ class IdleWatch:
             self._not_before = time.monotonic() + self._least_visible_s
             return True
         return self._act(wish)
+
+    def _tend_engines(self) -> None:
+        """Nobody else may look at an engine whose keeper was killed, and it would go on for good."""
+        for campaign in self._workspace.campaigns_with_runs():
+            for files in engines_of(self._workspace, campaign):
+                if is_orphan(files) and self._patience.may_try(files.folder):
+                    adopt_orphan(files, self._record.started_by)
 
     @property
     def _gap_s(self) -> float:

@@ -22,6 +22,7 @@ from engine.supervise.aftermath import is_wanted, take_over
 from engine.supervise.charge import Charge
 from engine.supervise.commands import workspace_root
 from engine.supervise.custody import Custody
+from engine.supervise.engines.users import adopt_orphan
 from engine.supervise.idle import start_idle_watch
 from engine.supervise.ladder import GRACE_S
 
@@ -70,6 +71,8 @@ def keep(files: RunFiles, charge: Charge) -> None:
     catch_signals(custody)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     ending = custody.run()
+    if custody.record.engine:  # where nobody looks, nobody else would end an engine whose keeper was killed meanwhile
+        adopt_orphan(files.neighbour(custody.record.engine), charge.author)
     start_idle_watch(workspace_root(files, spec), spec.campaign, spec.budget.on_idle, charge.author)
     if is_wanted(spec, ending.state, restarts=custody.plan is not None):
         take_over(files, spec, charge.attempt, going=custody.signals > 0)

@@ -70,7 +70,7 @@ def start_attempt(
         _refuse_if_live(files, spec, record, attempt)
         check_disk(files, spec, examples)
         claim = files.claim(attempt)
-    _take(claim, spec, author, attempt)
+    _take(claim, spec, author, attempt, engine)
     try:
         _mind_the_other(files, spec, record, attempt, adopt=adopt)
         if archived is not None:
@@ -243,15 +243,24 @@ def adoption_is_under_way(files: RunFiles, attempt: int) -> bool:
     return record.adoption > 0 and is_alive(record.keeper) is True and not is_alive(record.generator or record.keeper)
 
 
+def arriving_at(files: RunFiles) -> str:
+    """The kept engine of an attempt that is claimed and whose keeper is on the way; empty for none."""
+    record = read_keeper(files)
+    last = next_attempt(files) - 1
+    if last <= (record.attempt if record is not None else 0) or not _is_fresh(files.claim(last)):
+        return ""
+    return str((read_json(files.claim(last)) or {}).get("engine") or "")
+
+
 def _last_adoption(files: RunFiles, attempt: int) -> int:
     """The highest number of an adoption of `attempt` that was ever claimed; 0 for none."""
     claims = (_ADOPTION.fullmatch(name) for name in os.listdir(files.folder))
     return max((int(match[2]) for match in claims if match and int(match[1]) == attempt), default=0)
 
 
-def _take(claim: Path, spec: RunSpec, author: str, attempt: int) -> None:
+def _take(claim: Path, spec: RunSpec, author: str, attempt: int, engine: str) -> None:
     """Create `claim`, which only one can, ever."""
-    holder = {"author": author, "time": utc_now(), "claimer": own_identity().model_dump(mode="json")}
+    holder = {"author": author, "time": utc_now(), "claimer": own_identity().model_dump(mode="json"), "engine": engine}
     try:
         descriptor = os.open(claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:

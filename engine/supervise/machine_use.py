@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from engine.files import RunFiles, Workspace, read_json
 from engine.journal.engine_record import read_engine
 from engine.journal.events import ProcessIdentity
+from engine.supervise.engines.kept import attached_runs
 from engine.supervise.identity import here, is_alive
 from engine.supervise.liveness import FRESH_S, KeeperRecord, read_keeper, run_liveness
 
@@ -46,14 +47,17 @@ def machine_use(workspace: Workspace, claims: Path) -> tuple[Attempts, bool]:
     still sees to what comes after its run, or a GPU that a run of any workspace has claimed. An engine of this one
     that waits for its next run uses nothing."""
     runs = list(_kept_runs(workspace))
-    idle = {keeper.run_id for files, keeper in runs if keeper is not None and _is_idle_engine(files)}
+    idle = {keeper.run_id for files, keeper in runs if keeper is not None and _is_idle_engine(files, keeper)}
     used = any(_run_in_use(files, keeper) for files, keeper in runs if keeper is None or keeper.run_id not in idle)
     return _attempts(runs), used or gpu_claimed(claims, spared=idle)
 
 
-def _is_idle_engine(files: RunFiles) -> bool:
+def _is_idle_engine(files: RunFiles, keeper: KeeperRecord) -> bool:
+    """Whether an engine waits for its next run. What a keeper that was killed had said of its use is not believed."""
     record = read_engine(files)
-    return record is not None and record.state == "ready" and not record.in_use
+    if record is None or record.state != "ready":
+        return False
+    return not (attached_runs(files) if is_alive(keeper.keeper) is False else record.in_use)
 
 
 def _run_in_use(files: RunFiles, keeper: KeeperRecord | None) -> bool:

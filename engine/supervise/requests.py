@@ -14,6 +14,8 @@ from engine.files import RunFiles, make_private_folder, read_json, storage_error
 from engine.journal.events import RequestKind, utc_now
 
 REQUEST_VERSION = 1
+ALREADY_ENDED = "the generator had already ended"
+"""What is answered to a stop that came too late: not carried out, and needless."""
 
 
 @dataclass(frozen=True, slots=True)

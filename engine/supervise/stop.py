@@ -9,7 +9,7 @@ from collections.abc import Callable
 from engine.campaign.spec import read_spec
 from engine.errors import ConfigurationError, RefusedError
 from engine.files import RunFiles
-from engine.journal.events import KeeperStarted, ProcessIdentity, RunEnded, Stopping, parse_event
+from engine.journal.events import KeeperStarted, ProcessIdentity, RequestTaken, RunEnded, Stopping, parse_event
 from engine.journal.reader import JournalReader
 from engine.supervise.attempts import next_attempt
 from engine.supervise.census import marked_processes
@@ -18,12 +18,13 @@ from engine.supervise.identity import is_alive, read_stat, signal_process
 from engine.supervise.ladder import GRACE_S, TERMINATE_S
 from engine.supervise.launch import start_attempt
 from engine.supervise.liveness import read_keeper, run_liveness
-from engine.supervise.requests import write_request
+from engine.supervise.requests import ALREADY_ENDED, write_request
 from engine.supervise.restarts import pending_restart
 
 POLL_S = 0.05
 CANCEL_S = 10.0
 ALLOWANCE_S = 40.0  # for SIGKILL to take, GPU memory to come back, and slow disks
+_TELLING = ("run_ended", "stopping", "keeper_started", "request_taken")
 
 
 def request_stop(
@@ -40,8 +41,8 @@ def request_stop(
     Where no keeper lives, one is started that adopts the run and acts on the request. `now` skips the grace.
     `on_progress` gets a line per step.
 
-    Raises `RefusedError` when nothing of the run is alive, and when the stop could not be verified in time (it goes
-    on then; the error names what still lives).
+    Raises `RefusedError` when nothing of the run is alive, when its keeper refuses (an engine that a run uses), and
+    when the stop could not be verified in time (it goes on then; the error names what still lives).
     """
     say = on_progress or _say_nothing
     name, run_id = _name_and_mark(files)
@@ -51,16 +52,24 @@ def request_stop(
     attempt = _attempt_to_stop(files, name, run_id)
     journal = JournalReader(files.keeper_journal)
     end = _skip_to_end(journal, attempt)
+    request = ""
     if end is None:
-        write_request(files, "stop-now" if now else "stop", attempt, author)
+        request = write_request(files, "stop-now" if now else "stop", attempt, author)
         say("asked its keeper to stop it" + (" now" if now else ""))
     patience = (grace_s if grace_s is not None else GRACE_S) + TERMINATE_S + ALLOWANCE_S
     deadline = time.monotonic() + (timeout_s if timeout_s is not None else patience)
     while True:
         for value in journal.read_new():
-            event = parse_event(value) if value.get("event") in ("run_ended", "stopping", "keeper_started") else None
+            event = parse_event(value) if value.get("event") in _TELLING else None
             if isinstance(event, RunEnded) and event.attempt == attempt:
                 end = event
+            elif isinstance(event, RequestTaken) and event.file == request and event.attempt == attempt:
+                if not event.accepted and event.note != ALREADY_ENDED:
+                    raise RefusedError(
+                        f"{name} is not stopped: {event.note}",
+                        where=str(files.folder),
+                        remedy="wait, or use --now, which stops it all the same",
+                    )
             elif isinstance(event, Stopping):
                 say(_told(event))
             elif isinstance(event, KeeperStarted) and event.adopted:

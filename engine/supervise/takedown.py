@@ -12,6 +12,7 @@ from engine.supervise import requests
 from engine.supervise.census import RunProcesses
 from engine.supervise.charge import Charge
 from engine.supervise.ending import StopOrder
+from engine.supervise.engines.minder import EngineMinder
 from engine.supervise.errands import Errands
 from engine.supervise.generator import Exit, Generator, has_children
 from engine.supervise.gpu_monitor import GpuMonitor
@@ -27,7 +28,8 @@ SURE_LOOKS = 3
 class Takedown:
     """The processes of one attempt and the way down. `generator` is set once there is one, `exit` once it has ended,
     `order` once it is to go, `ladder` once processes are taken down, `guard` as long as somebody minds it, `monitor`
-    while its GPUs are watched; `journal` before anything else is asked. `known` were proven to be the run's before."""
+    while its GPUs are watched; `journal` before anything else is asked; `minder` if it is an engine. `known` were
+    proven to be the run's before."""
 
     journal: KeeperJournal
 
@@ -39,6 +41,7 @@ class Takedown:
         self.ladder: StopLadder | None = None
         self.known: list[ProcessIdentity] = []
         self.guard: Guard | None = None
+        self.minder: EngineMinder | None = None
         self.monitor: GpuMonitor | None = None
         self._next_census = 0.0
 
@@ -71,7 +74,10 @@ class Takedown:
             return ""
         if self.exit is not None:
             self.hurry()
-            return "the generator had already ended"
+            return requests.ALREADY_ENDED
+        users = self.minder.claim_end() if self.minder is not None and not now else []
+        if users:
+            return sanitise(f"it is used by {', '.join(users)}", 300)
         who = sanitise(request.author, 128)
         self.stop(StopOrder(f"stopped by {who}" if who else "stopped on request", who, hurried=now))
         return ""

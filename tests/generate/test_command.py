@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +20,7 @@ from engine.generate.stopping import StopRequests
 from engine.journal.events import GenerationEnded, GenerationStarted, PhaseEntered
 from engine.qc.tally import RunTally
 from tests.generate.conftest import contents, make_spec
-from tests.generate.processes import RUN, events, records_in, run, start
+from tests.generate.processes import REPOSITORY, RUN, events, records_in, run, start
 from tests.waiting import wait_until
 
 # fmt: off
@@ -218,6 +221,42 @@ def test_two_generators_never_write_one_folder(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+def test_as_many_files_as_may_be_are_allowed_at_the_start() -> None:
+    code = (
+        "import resource, sys\n"
+        "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))\n"
+        "from engine.generate.__main__ import main\n"
+        "main(['--output', '/proc/no/such'])\n"
+        "assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_backend_is_closed_before_artifacts_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it was asked for ahead of need may hold a socket each."""
+    said: list[str] = []
+    open_backend, write_artifacts = session.open_backend, session.write_artifacts
+
+    def opening(*arguments: Any) -> Any:
+        backend = open_backend(*arguments)
+        close = backend.close
+        monkeypatch.setattr(backend, "close", lambda: (said.append("closed"), close()))
+        return backend
+
+    def writing(*arguments: Any) -> Any:
+        said.append("artifacts")
+        return write_artifacts(*arguments)
+
+    monkeypatch.setattr(session, "open_backend", opening)
+    monkeypatch.setattr(session, "write_artifacts", writing)
+    session.generate(RunFiles(tmp_path), make_spec(), Target(examples=1, max_candidates=40), 1, StopRequests())
+    assert said == ["closed", "artifacts"]
 
 
 def test_a_stop_while_the_model_loads_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -427,6 +427,18 @@ def test_secrets_in_what_the_library_says_do_not_come_out(
     assert not hub.leaked, "the token goes to the hub alone, not to where it redirects"
 
 
+@pytest.mark.parametrize("trouble", ["no hub", "no model", "no server"])
+def test_a_password_in_the_hubs_address_is_not_shown(
+    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    hub.repositories["acme/pocket"].commit = "not a commit"
+    url = "http://127.0.0.1:1" if trouble == "no server" else hub.url
+    monkeypatch.setenv("HF_ENDPOINT", url.replace("//", "//me:hunter2@"))
+    error = refusal("acme/other" if trouble == "no model" else "acme/pocket", tmp_path)
+    assert "http://" in str(error)
+    assert "hunter2" not in str(error)
+
+
 def test_trouble_of_the_hub_is_waited_out_a_little(hub: FakeHub, tmp_path: Path) -> None:
     hub.deny("/api/", 503, times=1)
     assert fetch("acme/pocket", tmp_path).is_dir()

@@ -14,6 +14,7 @@ import pytest
 
 from engine.campaign.spec import RunSpec, create_spec
 from engine.files import RunFiles
+from engine.generate import session
 from engine.generate.__main__ import main
 from engine.generate.stopping import StopRequests
 from tests.generate.conftest import contents, make_spec
@@ -84,6 +85,24 @@ def test_arguments_are_checked_before_anything_heavy_is_loaded() -> None:
         [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, timeout=30, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("place", ["open_backend", "read_history"])
+def test_what_a_library_says_reaches_the_terminal_as_plain_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    """An error of loading, and one that nobody expected."""
+
+    def fail(*_: object) -> None:
+        raise ValueError("bad rope \x1b]0;owned\x07\x1b[2J\nerror: forged")
+
+    monkeypatch.setattr(StopRequests, "install", lambda _: None)
+    monkeypatch.setattr(session, place, fail)
+    assert main(["--output", str(tmp_path / "out"), "--count", "2"]) == 5
+    shown = capsys.readouterr().err
+    assert "ValueError: bad rope" in shown
+    assert shown.replace("\n", "").isprintable()
+    assert "\nerror: forged" not in shown
 
 
 def check_nothing_is_lost(folder: Path, done: subprocess.CompletedProcess[str], whole: Path) -> None:

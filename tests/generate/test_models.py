@@ -19,12 +19,13 @@ from engine.generate.models.architectures import (
     check_engine_options,
     default_gpu_memory_utilization,
 )
+from engine.generate.models.fit import check_fit
 from engine.generate.models.folder import POCKET_FOLDER, ModelFolder
 from engine.generate.models.hub import hub_name
 from engine.generate.models.hugging_face import check_labels, find_model
 from engine.generate.models.memory import GIB, WORKING_BYTES, check_memory, estimate
 from engine.generate.models.reading import read_object
-from engine.generate.models.weights import weight_bytes
+from engine.generate.models.weights import tensor_bytes, weight_bytes
 from tests.generate.fake_hub import weights_file
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -652,8 +653,13 @@ def test_the_pocket_models_files_are_what_its_configuration_says() -> None:
     header = 8 + int.from_bytes(content[:8], "little")
     worked_out = estimate(read_object(POCKET / "config.json"), weight_bytes=None, options={})
     assert worked_out.weight_bytes == len(content) - header
-    real = estimate(read_object(POCKET / "config.json"), weight_bytes=weight_bytes(POCKET, {}), options={})
-    assert real.weight_bytes == len(content)
+    real = estimate(
+        read_object(POCKET / "config.json"),
+        weight_bytes=weight_bytes(POCKET, {}),
+        tensor_bytes=tensor_bytes(POCKET, {}),
+        options={},
+    )
+    assert real.weight_bytes == len(content) - header
     assert real.kv_bytes_per_token == 2 * 6 * 2 * 64 * 2
 
 
@@ -678,6 +684,54 @@ def test_weights_are_the_files_own_in_the_type_that_is_loaded(
     changes: dict[str, Any], file_bytes: int | None, options: dict[str, Any], weights: int | None
 ) -> None:
     assert estimate(QWEN_32B | changes, weight_bytes=file_bytes, options=options).weight_bytes == weights
+
+
+def tensors_file(**tensors: tuple[str, int]) -> bytes:
+    """A safetensors file of tensors of a type, and so many bytes each."""
+    told, end = {}, 0
+    for name, (kind, size) in tensors.items():
+        told[name] = {"dtype": kind, "shape": [size], "data_offsets": [end, end + size]}
+        end += size
+    header = json.dumps(told).encode()
+    return len(header).to_bytes(8, "little") + header + bytes(end)
+
+
+@pytest.mark.parametrize(
+    ("told", "quantised", "options", "weights"),
+    [
+        (None, False, {}, 3000),
+        ("bfloat16", False, {}, 3000),
+        ("float32", False, {}, 3000),
+        (None, False, {"dtype": "float32"}, 5000),
+        (None, True, {}, 3000),
+        (None, True, {"dtype": "float32"}, 4000),
+    ],
+)
+def test_weights_are_counted_as_they_lie_in_the_files_whatever_the_configuration_says(
+    tmp_path: Path, told: str | None, quantised: bool, options: dict[str, Any], weights: int
+) -> None:
+    """2000 bytes in 32 bits, 1000 in 16 and 1000 of packed integers: vLLM loads both of the former with 16 bits."""
+    folder = set_config(small_files(tmp_path), torch_dtype=told, dtype=None)
+    if quantised:
+        set_config(folder, quantization_config={"quant_method": "awq", "bits": 4})
+    content = tensors_file(a=("F32", 2000), b=("BF16", 1000), c=("I32", 1000))
+    (folder / "model.safetensors").write_bytes(content)
+    model = ModelConfig(path=str(folder), backend="vllm", options=options)
+    place = found(folder)
+    assert place is not None
+    found_out = estimate(
+        read_object(folder / "config.json"),
+        weight_bytes=weight_bytes(folder, {}),
+        tensor_bytes=tensor_bytes(folder, {}),
+        options=options,
+    )
+    assert found_out.weight_bytes == weights
+    check_fit(model, place, [8 * GIB])
+
+
+@pytest.mark.parametrize(("told", "weights"), [(None, 1000), ("float32", 1000), ("float16", 2000)])
+def test_pytorch_weights_of_no_known_type_are_taken_for_32_bits(told: str | None, weights: int) -> None:
+    assert estimate(QWEN_32B | {"torch_dtype": told}, weight_bytes=2000, options={}).weight_bytes == weights
 
 
 @pytest.mark.parametrize(

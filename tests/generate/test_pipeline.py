@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 from engine.campaign.models import Target
 from engine.errors import RunFailedError
 from engine.files import RunFiles
-from engine.generate.backends.base import Completion, SamplingParameters
+from engine.generate.backends.base import Completion, RequestFailedError, SamplingParameters
 from engine.generate.history import read_history
+from engine.generate.seeds import derive
 from engine.generate.stopping import StopRequests
 from tests.generate.conftest import contents, make_spec, run_pipeline
 from tests.generate.scripted import ScriptedBackend
@@ -192,6 +194,26 @@ def test_lists_that_fail_are_tried_again_and_then_fail_the_run(tmp_path: Path) -
         run_pipeline(tmp_path, TARGET, backend, spec=make_spec(1))
     assert len(backend.asked) == 3
     assert len(set(backend.asked)) == 1
+
+
+@pytest.mark.parametrize("concurrency", [1, 64])
+def test_a_list_that_nobody_needs_may_fail(tmp_path: Path, undisturbed: Rows, concurrency: int) -> None:
+    spec = make_spec(concurrency)
+    unneeded = derive(spec.parameters.seed, "list", max(row["list"] for row in undisturbed.values()) + 1)
+    asked: list[int] = []
+
+    class Failing(ScriptedBackend):
+        def generate(self, prompt: str, parameters: SamplingParameters) -> Future[Completion]:
+            if parameters.seed != unneeded:
+                return super().generate(prompt, parameters)
+            asked.append(parameters.seed)
+            failed: Future[Completion] = Future()
+            failed.set_exception(RequestFailedError("refused"))
+            return failed
+
+    assert run_pipeline(tmp_path, TARGET, Failing(concurrency=concurrency), spec=spec).outcome == "completed"
+    assert contents(tmp_path) == undisturbed
+    assert bool(asked) == (concurrency > 1), "many at once are asked for more ahead"
 
 
 def test_a_model_that_has_nothing_new_to_say_ends_the_run(tmp_path: Path) -> None:

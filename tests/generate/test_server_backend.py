@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import resource
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, wait
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +19,20 @@ from aiohttp import web
 
 from engine.generate.backends.base import RequestFailedError
 from engine.generate.backends.server.backend import ServerBackend
+from engine.generate.backends.server.options import parse_options
 from engine.generate.critics import LABELS
-from tests.generate.fake_server import SAMPLING, Asked, FakeServer, opened, serving, working
+from engine.generate.descriptors import KEPT_FREE
+from engine.generate.models.tokenizer import TextTokenizer
+from tests.generate.fake_server import (
+    SAMPLING,
+    TOKENIZER,
+    Asked,
+    FakeServer,
+    backend_of,
+    opened,
+    serving,
+    working,
+)
 from tests.waiting import wait_until
 
 LIST = "Short tasks for a language model:\n1. Name the capital of Norway.\n2."
@@ -136,6 +150,56 @@ def test_a_loop_detector_goes_with_every_completion() -> None:
     with working(options={"repetition_detection": detection}) as (server, backend):
         backend.generate(LIST, SAMPLING).result(20)
         assert server.completions()[-1].body["repetition_detection"] == detection
+
+
+def test_a_tokenizer_that_panics_fails_the_request() -> None:
+    """What its compiled part throws then is no Exception."""
+
+    class Panicking(TextTokenizer):
+        def token_ids(self, text: str, *, special: bool) -> list[int]:
+            if text == "panic":
+                raise BaseException("index out of\x1b[2J bounds")
+            return super().token_ids(text, special=special)
+
+    with serving() as server:
+        backend = ServerBackend(parse_options(server.options), Panicking(TOKENIZER))
+        try:
+            failed = backend.generate("panic", SAMPLING).exception(20)
+            assert isinstance(failed, RequestFailedError)
+            assert str(failed) == "the prompt cannot be read: index out of bounds"
+            assert backend.generate(LIST, SAMPLING).result(20).text
+        finally:
+            backend.close()
+
+
+@pytest.fixture
+def open_files() -> Iterator[Callable[[int], None]]:
+    """Allows so many files beside those that are open."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def allow(more: int) -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + more, limits[1]))
+
+    yield allow
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_no_more_is_in_flight_than_files_may_be_open(
+    open_files: Callable[[int], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(owner="vllm") as server:
+        open_files(KEPT_FREE + 30)
+        backend = backend_of({**server.options, "concurrency": 1000}, gone=lambda: None)
+        try:
+            holding(server)
+            futures = [backend.generate(LIST, replace(SAMPLING, seed=seed)) for seed in range(300)]
+            wait_until(lambda: server.at_once >= 20, what="as many in flight as may be")
+            server.let_go()
+            assert all(future.result(20).text for future in futures)
+            assert server.most_at_once <= 30
+            assert "requests at a time: so many sockets may be open here (ulimit -n)" in caplog.text
+        finally:
+            backend.close()
 
 
 # --- how a text ended --------------------------------------------------------------------------------------------

@@ -143,11 +143,21 @@ def test_a_server_that_turns_requests_away_while_it_works_is_not_lost() -> None:
 # --- errors of the server ----------------------------------------------------------------------------------------
 
 
-def test_errors_that_pass_are_survived() -> None:
+@pytest.mark.parametrize("many", [6, 60])
+def test_errors_that_pass_are_survived(many: int) -> None:
+    """However long they last: when nobody is served, no request is to blame."""
     with working() as (server, backend):
         expected = texts(ask(backend, 1, 2, 3))
-        meeting(server, lambda asked, before: web.Response(status=500, text="oops") if before < 6 else None)
+        meeting(server, lambda asked, before: web.Response(status=500, text="oops") if before < many else None)
         assert texts(ask(backend, 1, 2, 3)) == expected
+
+
+def test_a_server_with_nothing_but_errors_is_lost() -> None:
+    with working(options={"retry_for_s": 0.3}) as (server, backend):
+        meeting(server, lambda asked, _: error(500, "out of \x1b[31mmemory"))
+        lost = [future.exception(20) for future in ask(backend, *range(10))]
+        assert {type(one) for one in lost} == {BackendLostError}
+        assert str(lost[0]).endswith("has served nothing for 0.3 s: 500: out of memory")
 
 
 def test_a_request_that_the_server_always_fails_at_fails_alone() -> None:
@@ -156,27 +166,53 @@ def test_a_request_that_the_server_always_fails_at_fails_alone() -> None:
         def answer(asked: Asked, _: int) -> web.Response | None:
             return error(500, "index \x1b[31mout\x1b]0;title\x07 of range") if asked.body["seed"] == BAD_SEED else None
 
-        times = meeting(server, answer)
+        meeting(server, answer)
         bad, *good = ask(backend, BAD_SEED, *range(20))
         assert len(texts(good)) == 20
         failed = bad.exception(20)
         assert isinstance(failed, RequestFailedError)
         assert str(failed) == "the server failed 5 times: 500: index out of range"
-        assert len(times) == 25
+        [last] = ask(backend, BAD_SEED)
+        assert isinstance(last.exception(20), RequestFailedError), "nobody else is asking: the server would serve them"
 
 
-@pytest.mark.parametrize("status", [400, 404, 413, 422])
+@pytest.mark.parametrize("status", [400, 403, 404, 413, 422])
 def test_a_request_that_the_server_refuses_fails_at_once(status: int) -> None:
     with working() as (server, backend):
-        times = meeting(
-            server, lambda asked, _: error(status, "no\x1b[2J thanks") if asked.body["seed"] == BAD_SEED else None
-        )
+        meeting(server, lambda asked, _: error(status, "no\x1b[2J thanks") if asked.body["seed"] == BAD_SEED else None)
         bad, *good = ask(backend, BAD_SEED, 1, 2)
         failed = bad.exception(20)
         assert isinstance(failed, RequestFailedError)
         assert str(failed) == f"the server refused the request: {status}: no thanks"
         assert len(texts(good)) == 2
-        assert len(times) == 3
+        assert sum(one.body.get("seed") == BAD_SEED for one in server.completions()) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (401, "does not let us in any more (401: no thanks): does it ask for a key now (api_key_env)?"),
+        (403, "does not let us in any more (403: no thanks): does it ask for a key now (api_key_env)?"),
+        (404, "has not what it had before (404: no thanks): does it serve another model now?"),
+    ],
+)
+def test_a_server_that_denies_everybody_what_it_did_is_lost(status: int, words: str) -> None:
+    with working() as (server, backend):
+        meeting(server, lambda asked, _: error(status, "no\x1b[2J thanks"))
+        for future in (*ask(backend, *range(20)), backend.score("Label:", LABELS)):
+            lost = future.exception(20)
+            assert isinstance(lost, BackendLostError)
+            assert str(lost) == f"the server at {server.options['url']} {words}"
+
+
+def test_of_a_key_that_is_taken_no_more_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVER_KEY", "sk-hunter2")
+    with working(key="sk-hunter2", options={"api_key_env": "SERVER_KEY"}) as (server, backend):
+        server.key = "another"
+        lost = ask(backend, 1)[0].exception(20)
+        assert isinstance(lost, BackendLostError)
+        assert "was the key in SERVER_KEY revoked" in str(lost)
+        assert "hunter2" not in str(lost)
 
 
 def test_redirects_are_not_followed() -> None:
@@ -285,6 +321,26 @@ def test_a_request_that_breaks_every_connection_fails_alone() -> None:
         failed = bad.exception(0)
         assert isinstance(failed, RequestFailedError)
         assert "failed 5 times while others were served" in str(failed)
+
+
+def test_connections_that_break_now_and_then_do_not_lose_a_server_that_works() -> None:
+    """Two of them further apart than it may be away; the answers between them take longer than that."""
+    with working(options={"retry_for_s": 0.2}) as (server, backend):
+
+        async def answer(asked: Asked, number: int) -> web.StreamResponse | None:
+            if number < 2:
+                while server.at_once < 5 - number:
+                    await asyncio.sleep(0.01)
+                await asyncio.sleep(0.5 * number)
+                return await broken_off(asked)
+            await server.release.wait()
+            return None
+
+        meeting(server, answer)
+        futures = ask(backend, *range(5))
+        wait_until(lambda: len(backend._work._queue._completions) == 2, what="both waiting for another try")
+        server.let_go()
+        assert len(texts(futures)) == 5
 
 
 @pytest.mark.parametrize("unix", [False, True])

@@ -18,7 +18,9 @@ from engine.generate.backends.server.options import (
     server_options,
     tokenizer_folder,
 )
+from engine.generate.models.architectures import check_engine_options
 from engine.generate.models.folder import POCKET_FOLDER
+from engine.generate.models.repetition import parse_repetition
 
 URL = {"url": "http://127.0.0.1:8000"}
 
@@ -79,10 +81,13 @@ def test_what_cannot_be_used_is_named_by_its_key(options: dict[str, Any], where:
 @pytest.mark.parametrize(
     ("detection", "key", "message"),
     [
-        ({"min_count": 3}, ".max_pattern_size", "is missing"),
-        ({"max_pattern_size": 3, "min_count": 1}, ".min_count", "greater than or equal to 2"),
-        ({"max_pattern_size": 3, "min_pattern_size": 4, "min_count": 2}, "", "larger than its max_pattern_size"),
-        ({"max_pattern_size": 3, "min_count": 2, "most": 5}, ".most", "options are: max_pattern_size"),
+        ({"max_pattern_size": 3, "min_count": 1}, "", "min_count must be 2 or more"),
+        (
+            {"max_pattern_size": 3, "min_pattern_size": 4, "min_count": 2},
+            "",
+            "min_pattern_size is over max_pattern_size",
+        ),
+        ({"max_pattern_size": 3, "min_count": 2, "most": 5}, ".most", "known are max_pattern_size"),
     ],
 )
 def test_a_loop_detector_is_checked_here(detection: dict[str, Any], key: str, message: str) -> None:
@@ -90,6 +95,35 @@ def test_a_loop_detector_is_checked_here(detection: dict[str, Any], key: str, me
         parse_options({**URL, "repetition_detection": detection})
     assert caught.value.where == f"model.options.repetition_detection{key}"
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "detection"),
+    [
+        (None, None),
+        ({}, None),
+        ({"max_pattern_size": 0}, None),
+        ({"max_pattern_size": 0, "min_count": 1}, None),
+        (
+            {"max_pattern_size": 20, "min_pattern_size": 0, "min_count": 4},
+            {"max_pattern_size": 20, "min_pattern_size": 1, "min_count": 4},
+        ),
+        (
+            {"max_pattern_size": 20, "min_count": 4},
+            {"max_pattern_size": 20, "min_pattern_size": 1, "min_count": 4},
+        ),
+    ],
+)
+def test_a_loop_detector_means_the_same_at_the_launch_and_on_every_way_to_vllm(
+    asked: dict[str, int] | None, detection: dict[str, int] | None
+) -> None:
+    model = ModelConfig(backend="vllm", options={"repetition_detection": asked, "max_num_seqs": None})
+    record: Any = SimpleNamespace(socket="/run/engine.sock", model="pocket")
+    check_engine_options({"repetition_detection": asked})
+    assert parse_repetition(asked) == detection, "in process"
+    attached = attached_options(model, record, retry_for_s=15.0)
+    assert (attached.repetition_detection, attached.concurrency) == (detection, 1280)
+    assert parse_options({**URL, "repetition_detection": asked}).repetition_detection == detection
 
 
 @pytest.mark.parametrize("url", ["http://me:hunter2@host", "https://hunter2@host/v1", "http://me:hunter2@host:bad"])
@@ -152,8 +186,7 @@ def test_a_kept_engine_is_reached_by_its_socket_under_its_name() -> None:
     options = attached_options(model, record, retry_for_s=15.0)
     assert (options.socket, options.model, options.url) == ("/run/engine.sock", "Qwen/Qwen2.5-7B", None)
     assert (options.concurrency, options.retry_for_s) == (320, 15.0)
-    assert options.repetition_detection is not None
-    assert options.repetition_detection.model_dump() == detection
+    assert options.repetition_detection == detection
     assert attached_options(ModelConfig(backend="vllm"), record, retry_for_s=15.0).concurrency == 1280
 
 

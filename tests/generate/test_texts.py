@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -232,6 +233,13 @@ def test_a_verdict_is_the_difference_of_the_summed_probabilities(values: list[fl
 def test_labels_without_any_probability_are_no_good_verdict() -> None:
     verdict = judge(dict.fromkeys((" A", "A", " B", "B"), -math.inf), 1.0)
     assert (verdict.good, verdict.confident, verdict.margin) == (False, False, 0.0)
+    json.dumps(verdict.to_json(), allow_nan=False)
+
+
+def test_what_cannot_come_has_a_number_for_a_file() -> None:
+    verdict = judge({" A": -0.1, "A": -3.0, " B": -math.inf, "B": -math.inf}, 1.0)
+    assert verdict.accepted
+    json.dumps(verdict.to_json(), allow_nan=False)
 
 
 @pytest.mark.parametrize("text", ["True", "false.", "It is true.", '"True"', "The statement is false!"])

@@ -13,12 +13,13 @@ import pytest
 
 from engine.campaign.spec import RunSpec
 from engine.errors import RefusedError
-from engine.files import Workspace
+from engine.files import RunFiles, Workspace
 from engine.journal.engine_record import EngineRecord, read_engine
 from engine.journal.events import EngineReady, EngineUse, Event, LoadProgress
 from engine.supervise.ending import StopOrder
-from engine.supervise.engines import poller
-from engine.supervise.engines.minder import GAP_S, SILENT_S, USERS_S, EngineMinder, socket_path
+from engine.supervise.engines import minder, poller
+from engine.supervise.engines.minder import GAP_S, SILENT_S, USERS_S, EngineMinder, known_socket, socket_path
+from tests.supervise.conftest import Run, Runs
 from tests.supervise.fake_engine import FakeEngine, answer, dead, fake_engine, kept, says_of_itself
 from tests.waiting import wait_until
 
@@ -39,7 +40,7 @@ class Minded:
         self.minder = self._keeper()
 
     def _keeper(self) -> EngineMinder:
-        return EngineMinder(self.files, self.spec, self.events.append, began=self.now - 12.5)
+        return EngineMinder(self.files, self.spec, self.events.append, began=self.now - 12.5, socket=Path(self.socket))
 
     def take_over(self) -> None:
         """Have a new keeper of the same engine, the one before having been killed."""
@@ -222,6 +223,34 @@ def test_a_keeper_that_takes_over_does_not_take_old_tokens_for_use(minded: Minde
     assert not any(isinstance(event, EngineReady) for event in minded.events), "it was ready before"
 
 
+@pytest.mark.usefixtures("served")
+def test_a_run_that_attached_in_the_last_moment_keeps_its_engine(minded: Minded) -> None:
+    minded.ready()
+    assert minded.pass_by(IDLE_S - 2) is None
+    kept(minded.workspace, "pilot", attached="engine-1")
+    minded.now += 2
+    minded.minder._users_known = (minded.now, False)  # as it was looked up just before
+    assert minded.minder.tick(minded.now) is None
+    assert minded.record().state == "ready"
+    assert minded.pass_by(2 * IDLE_S) is None
+
+
+def test_who_stops_an_engine_says_so_before_it_looks_for_users(minded: Minded, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def users(_: RunFiles) -> list[str]:
+        seen.append(minded.record().state)
+        return ["pilot"] if len(seen) == 1 else []
+
+    monkeypatch.setattr(minder, "users_of", users)
+    assert minded.minder.claim_end() == ["pilot"]
+    assert minded.record().state == "starting"
+    assert minded.minder.claim_end() == []
+    assert (seen, minded.record().state) == (["stopping", "stopping"], "stopping")
+    minded.take_over()
+    assert minded.record().state == "starting", "its keeper was killed over it"
+
+
 # --- silence ---------------------------------------------------------------------------------------------------------
 
 
@@ -275,6 +304,40 @@ def test_nobody_finds_an_engine_that_has_ended(minded: Minded, served: FakeEngin
     assert minded.record().reason == "stopped by ann", "the first word stands"
 
 
+def test_an_engine_that_was_being_taken_down_is_not_made_ready_again(minded: Minded, served: FakeEngine) -> None:
+    minded.ready()
+    minded.minder.ended("stopped by ann")
+    served.close()
+    with fake_engine(served.path.parent):
+        minded.take_over()
+        minded.heard()
+        assert minded.tick() == StopOrder("stopped by ann")
+    assert minded.record().state == "ended"
+
+
+def test_only_its_own_socket_is_removed_at_its_end(minded: Minded) -> None:
+    precious = minded.files.folder / "precious"
+    precious.write_text("x")
+    for named in (str(precious), "a\0b"):
+        says_of_itself(minded.files, "ready", socket_path=named)
+        minded.take_over()
+        assert minded.record().socket == minded.socket
+        Path(minded.socket).write_text("no socket")
+        minded.minder.ended("stopped")
+    assert precious.exists()
+    assert Path(minded.socket).exists()
+
+
+@pytest.mark.usefixtures("served")
+def test_that_it_is_ready_is_told_before_it_is_written(minded: Minded) -> None:
+    states: list[str] = []
+    minded.minder._report = lambda event: (
+        states.append(minded.record().state) if isinstance(event, EngineReady) else None
+    )
+    minded.ready()
+    assert states == ["starting"]
+
+
 def test_a_record_that_cannot_be_written_is_written_later(minded: Minded, served: FakeEngine) -> None:
     away = minded.files.folder.with_name("away")
     minded.files.folder.rename(away)
@@ -307,6 +370,42 @@ def test_a_socket_has_a_path_that_the_kernel_takes(temporary: Path, monkeypatch:
         path = socket_path(SPEC)
         listening.bind(str(path))
         path.unlink()
+
+
+def test_the_socket_of_an_earlier_keeper_is_believed_if_it_is_one_of_ours(minded: Minded, temporary: Path) -> None:
+    usual = socket_path(minded.spec)
+    other = temporary / "tmp" / usual.parent.name / usual.name
+    other.parent.mkdir(parents=True)
+    for named, found in (
+        (other, other),
+        (other.with_name("else.sock"), usual),
+        (temporary / "nowhere" / usual.parent.name / usual.name, usual),
+        (f"/a\0b/{usual.parent.name}/{usual.name}", usual),
+    ):
+        says_of_itself(minded.files, "ready", socket_path=str(named))
+        assert known_socket(minded.files, minded.spec) == found
+
+
+def test_an_engine_without_a_place_for_its_socket_is_refused_and_an_adopted_one_ends(
+    runs: Runs, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runs.workspace.root / "runtime"))
+    (temporary / "elsewhere").mkdir()
+    (temporary / f"pilothouse-{os.getuid()}").symlink_to(temporary / "elsewhere")
+    files, spec = kept(runs.workspace, "engine-1", keeper=dead)
+    run = Run(files, spec)
+    runs.made.append(run)
+    run.adopt()
+    assert run.end().state == "lost"
+    files, spec = kept(runs.workspace, "engine-2")
+    files.keeper.unlink()
+    run = Run(files, spec)
+    runs.made.append(run)
+    with pytest.raises(RefusedError, match="belongs to somebody else"):
+        run.start()
+    assert not files.keeper.exists()
+    assert run.events() == []
 
 
 def test_a_folder_that_leads_elsewhere_is_not_taken(temporary: Path) -> None:

@@ -13,6 +13,8 @@ from engine.journal.events import utc_now
 from engine.supervise.claims import GpuClaim, claim_folder
 from engine.supervise.identity import own_identity
 from engine.supervise.idle import read_idle, tend_idle_watch
+from engine.supervise.idle_watch import IdleWatch
+from engine.supervise.liveness import read_keeper
 from engine.supervise.machine_use import attempts_now, been_live_since, machine_use
 from tests.supervise.fake_engine import dead, elsewhere, kept, says_of_itself
 from tests.waiting import wait_until
@@ -80,18 +82,28 @@ def test_the_gpu_of_an_idle_engine_is_no_sign_of_use_but_that_of_another_is(
     other.release()
     assert not used(workspace)
     says_of_itself(engine, "ready", in_use=True)
-    kept(workspace, "engine-1", keeper=dead)
-    assert used(workspace), "its keeper was killed, and it goes on with its GPU"
     claim.release()
+    kept(workspace, "engine-1", keeper=dead, ended=utc_now())
     assert not used(workspace)
 
 
-def test_an_engine_whose_keeper_was_killed_is_believed_idle_as_it_was_last(
-    workspace: Workspace, engine: RunFiles
+@pytest.mark.parametrize("said", [True, False])
+def test_an_engine_whose_keeper_was_killed_is_used_by_whom_is_attached_whatever_was_said(
+    workspace: Workspace, engine: RunFiles, said: bool
 ) -> None:
-    says_of_itself(engine, "ready")
+    says_of_itself(engine, "ready", in_use=said)
     kept(workspace, "engine-1", keeper=dead)
     assert not used(workspace)
+    kept(workspace, "pilot", attached="engine-1")
+    assert used(workspace)
+
+
+def test_the_watcher_gives_an_engine_whose_keeper_was_killed_another(workspace: Workspace, engine: RunFiles) -> None:
+    kept(workspace, "engine-1", keeper=dead)
+    says_of_itself(engine, "ready", in_use=True)
+    IdleWatch(workspace, "camp", None, "viewer", least_visible_s=1)._tend_engines()
+    record = wait_until(lambda: (found := read_keeper(engine)) and found.ended and found, what="its recorded end")
+    assert record.adoption == 1
 
 
 def test_an_engine_on_another_host_does_not_use_this_machine(workspace: Workspace) -> None:

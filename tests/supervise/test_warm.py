@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,15 +14,22 @@ from engine.campaign.models import Campaign, ModelConfig
 from engine.campaign.naming import check_not_an_engine
 from engine.campaign.spec import read_spec
 from engine.errors import ConfigurationError, NotFoundError, RefusedError
-from engine.files import Workspace, make_private_folder
-from engine.journal.events import utc_now
+from engine.files import Workspace, make_private_folder, write_json
+from engine.journal.events import RequestTaken, utc_now
 from engine.replay.engines import ASSUMED_START_S, engine_snapshot
 from engine.replay.run import RunReplay
 from engine.snapshot import EngineSnapshot
+from engine.supervise.charge import Charge
 from engine.supervise.engines.kept import live_engine
-from engine.warm import EnginePlan, ensure_engine, plan_engine, stop_engine
+from engine.supervise.engines.users import users_of
+from engine.supervise.keeper_journal import KeeperJournal
+from engine.supervise.liveness import read_keeper
+from engine.supervise.requests import pending, write_request
+from engine.supervise.takedown import Takedown
+from engine.warm import EnginePlan, ensure_engine, plan_engine, start_on_engine, stop_engine
 from tests.supervise.conftest import Run, Runs
 from tests.supervise.fake_engine import MODEL, dead, elsewhere, kept, says_of_itself
+from tests.waiting import wait_until
 
 LONGER = MODEL.model_copy(update={"options": {"max_model_len": 4096}})
 
@@ -207,6 +215,100 @@ def test_an_engine_that_somebody_claims_just_now_is_waited_for(workspace: Worksp
     with pytest.raises(RefusedError, match="at the same time"):
         ensure(workspace)
     assert not workspace.run_files("camp", "engine-2").folder.exists()
+
+
+# --- attaching against stopping --------------------------------------------------------------------------------------
+
+
+def test_a_run_whose_engine_just_stops_is_started_on_the_next(runs: Runs) -> None:
+    engine, _ = kept(runs.workspace, "engine-1")
+    kept(runs.workspace, "engine-2")
+    run = runs.python("import time; time.sleep(60)")
+    names = iter(["engine-1", "engine-2"])
+    says_of_itself(engine, "ended")
+    start_on_engine(runs.workspace, "camp", lambda: next(names), run.start)
+    record = read_keeper(run.files)
+    assert record is not None
+    assert (record.attempt, record.engine) == (1, "engine-2")
+    assert [event.attempt for event in run.events("keeper_started")] == [1]
+
+
+def test_a_run_waits_while_its_engine_decides(runs: Runs) -> None:
+    engine, _ = kept(runs.workspace, "engine-1")
+    says_of_itself(engine, "stopping")
+    run = runs.python("import time; time.sleep(60)")
+    started = threading.Thread(target=lambda: run.start(engine="engine-1"))
+    started.start()
+    wait_until(run.files.keeper.exists, what="its word that it uses the engine")
+    assert users_of(engine) == ["pilot"]
+    assert run.events() == []
+    says_of_itself(engine, "ready")
+    started.join(10)
+    assert run.events("keeper_started")
+
+
+def test_what_is_refused_for_another_reason_is_not_tried_again(workspace: Workspace) -> None:
+    kept(workspace, "engine-1")
+    tries: list[str] = []
+
+    def start(engine: str) -> None:
+        tries.append(engine)
+        raise RefusedError("the disk is full")
+
+    with pytest.raises(RefusedError, match="the disk is full"):
+        start_on_engine(workspace, "camp", lambda: "engine-1", start)
+    assert tries == ["engine-1"]
+
+
+def test_a_run_whose_keeper_is_on_the_way_uses_its_engine_while_its_claim_is_fresh(workspace: Workspace) -> None:
+    engine, _ = kept(workspace, "engine-1")
+    files, _ = kept(workspace, "pilot")
+    assert users_of(engine) == []
+    write_json(files.claim(2), {"engine": "engine-1"})
+    assert users_of(engine) == ["pilot"]
+    os.utime(files.claim(2), (0, 0))
+    assert users_of(engine) == []
+
+
+def test_the_keeper_of_an_engine_refuses_a_plain_stop_that_came_too_late(runs: Runs) -> None:
+    run = runs.python("import time; time.sleep(60)", "pilot")
+    minder = SimpleNamespace(claim_end=lambda: ["pilot"])
+    down = Takedown(run.files, run.spec, Charge(1, "ann"), errands=None)  # type: ignore[arg-type]
+    down.minder = minder  # type: ignore[assignment]
+    down.journal = KeeperJournal(run.files)
+    write_request(run.files, "stop", 1, "ann")
+    down.take_requests()
+    (taken,) = run.events("request_taken")
+    assert isinstance(taken, RequestTaken)
+    assert (taken.accepted, taken.note, down.order) == (False, "it is used by pilot", None)
+    write_request(run.files, "stop-now", 1, "ann")
+    down.take_requests()
+    assert down.order is not None
+
+
+def test_who_asked_for_a_stop_is_told_that_it_is_refused(workspace: Workspace) -> None:
+    files, _ = kept(workspace, "engine-1")
+    journal = KeeperJournal(files)
+
+    def answer() -> None:
+        (request,) = wait_until(lambda: pending(files, ()), what="a request")
+        journal.append(
+            RequestTaken(
+                attempt=1, file=request.file, request="stop", author="ann", accepted=False, note="it is used by pilot"
+            )
+        )
+
+    threading.Thread(target=answer).start()
+    with pytest.raises(RefusedError, match="camp/engine-1 is not stopped: it is used by pilot"):
+        stop_engine(workspace, "camp", now=False, author="ann", say=print)
+
+
+def test_the_end_of_a_run_gives_its_engine_a_keeper_where_that_was_killed(runs: Runs) -> None:
+    engine, _ = kept(runs.workspace, "engine-1")
+    run = runs.python("import time; time.sleep(1)")
+    run.start(engine="engine-1")
+    kept(runs.workspace, "engine-1", keeper=dead)
+    wait_until(lambda: (found := read_keeper(engine)) and found.adoption == 1 and found.ended, what="its end")
 
 
 # --- stopping --------------------------------------------------------------------------------------------------------

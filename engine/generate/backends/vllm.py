@@ -33,8 +33,9 @@ from engine.generate.backends.base import (
     label_tokens,
 )
 from engine.generate.backends.counters import FigureMeter, counters_of
-from engine.generate.backends.vllm_settings import engine_arguments, prepare_environment, repetition_detection
+from engine.generate.backends.vllm_settings import engine_arguments, prepare_environment
 from engine.generate.models.folder import ModelFolder
+from engine.generate.models.repetition import parse_repetition
 from engine.generate.models.tokenizer import TextTokenizer
 from engine.logs.sanitise import sanitise
 
@@ -69,7 +70,7 @@ class VllmBackend:
         from vllm.sampling_params import RepetitionDetectionParams, RequestOutputKind
 
         self._vllm, self._final = vllm, RequestOutputKind.FINAL_ONLY
-        detection = repetition_detection(model.options)
+        detection = parse_repetition(model.options.get("repetition_detection"))
         self._detection = RepetitionDetectionParams(**detection) if detection else None
         self._llm = vllm.LLM(**engine_arguments(model, folder), disable_log_stats=False)
         self._engine: Any = self._llm.llm_engine
@@ -173,7 +174,7 @@ class VllmBackend:
             self._engine.engine_core.shutdown()
         except BaseException as error:
             if not self._closing.is_set():
-                self._lose(f"vLLM's engine ended: {type(error).__name__}: {sanitise(str(error), 300)}")
+                self._lose(_ended(error))
 
     def _take(self) -> None:
         """Hand over all that was asked; wait for something where nothing is in flight."""
@@ -193,6 +194,8 @@ class VllmBackend:
             pass
         if found:
             self._flying.update((request.id, request) for request in found)
+            if self._lost is not None:  # meanwhile: whoever said so did not see these
+                self._drop(self._lost)
             tokens = self._tokenizer.token_ids_of([request.prompt for request in found], special=False)
             for _, number in sorted((ids[:PREFIX_TOKENS], number) for number, ids in enumerate(tokens)):
                 self._hand_over(found[number], tokens[number])
@@ -220,6 +223,9 @@ class VllmBackend:
             answer = request.answer(output)
         except RequestFailedError as error:
             _fail(request, error)
+        except Exception as error:  # an answer of no known kind: the engine is not to be trusted any more
+            _fail(request, BackendLostError(_ended(error)))
+            raise
         else:
             with contextlib.suppress(InvalidStateError):  # nobody waits for it any more
                 request.future.set_result(answer)
@@ -273,6 +279,10 @@ class VllmBackend:
                 cancel_future(request.future)
             else:
                 _fail(request, error)
+
+
+def _ended(error: BaseException) -> str:
+    return f"vLLM's engine ended: {type(error).__name__}: {sanitise(str(error), 300)}"
 
 
 def _fail(request: _Request, error: Exception) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from engine.campaign.models import EngineConfig, ModelConfig
-from engine.errors import ConfigurationError
 from engine.generate.models.folder import ModelFolder
 
 OUR_OPTIONS = ("repetition_detection",)
@@ -66,28 +65,6 @@ def environment(engine: EngineConfig, present: Mapping[str, str]) -> dict[str, s
 def prepare_environment(engine: EngineConfig) -> None:
     """Give this process that environment, before vLLM is imported."""
     os.environ.update(environment(engine, os.environ))
-
-
-def repetition_detection(options: Mapping[str, Any]) -> dict[str, int] | None:
-    """`model.options.repetition_detection`: when a completion that goes round in circles is ended; None when never.
-
-    Raises `ConfigurationError` for anything but whole numbers under vLLM's own names.
-    """
-    value = options.get("repetition_detection")
-    if value is None:
-        return None
-    known = ("max_pattern_size", "min_pattern_size", "min_count")
-    whole = isinstance(value, dict) and all(
-        key in known and isinstance(size, int) and not isinstance(size, bool) and size >= 0
-        for key, size in value.items()
-    )
-    if not whole or value.get("max_pattern_size", 0) < 1 or value.get("min_count", 0) < 2:
-        raise ConfigurationError(
-            "model.options.repetition_detection: it is not a pattern size and a count",
-            where="model.options.repetition_detection",
-            remedy="write {max_pattern_size: 20, min_pattern_size: 1, min_count: 4}: at least 1, and at least 2 times",
-        )
-    return {"min_pattern_size": 1, **value}
 
 
 def _has_command_line() -> bool:

@@ -19,6 +19,7 @@ from typing import Any
 from engine.errors import ConfigurationError
 from engine.generate.models.folder import ModelFolder
 from engine.generate.models.reading import read_object, shown
+from engine.generate.models.repetition import parse_repetition
 from engine.logs.sanitise import sanitise
 
 LARGEST_SOURCE = 8 << 20
@@ -51,8 +52,6 @@ OURS: Mapping[str, str] = {
     "convert": "the engine generates text",
 }
 """Options of vLLM's engine that are not the campaign's to set, with the reason or what to set instead."""
-
-_REPETITION = ("max_pattern_size", "min_pattern_size", "min_count")
 
 
 def check_architecture(folder: ModelFolder, options: Mapping[str, Any] | None = None) -> tuple[str, ...]:
@@ -97,7 +96,7 @@ def check_engine_options(options: Mapping[str, Any]) -> tuple[str, ...]:
     for key, value in options.items():
         where = f"model.options.{sanitise(str(key), 100)}"
         if key == "repetition_detection":
-            _check_repetition(value, where)
+            parse_repetition(value)
         elif key in OURS:
             raise ConfigurationError("this option is not the campaign's to set", where=where, remedy=OURS[key])
         elif known is not None and key not in known:
@@ -199,39 +198,6 @@ def _in_transformers() -> frozenset[str]:
     tree = _tree("models/auto/modeling_auto.py", "transformers")
     texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)) if tree is not None else ()
     return frozenset(text for text in texts if isinstance(text, str) and text.endswith(_CAUSAL))
-
-
-# --- options -----------------------------------------------------------------------------------------------------
-
-
-def _check_repetition(value: object, where: str) -> None:
-    """As vLLM's `RepetitionDetectionParams` does: sizes in tokens, `min_count` repetitions end a completion."""
-    if value is None:
-        return
-    if not isinstance(value, dict):
-        raise ConfigurationError(
-            "this is a mapping", where=where, remedy="write {max_pattern_size: 20, min_pattern_size: 1, min_count: 4}"
-        )
-    sizes = dict.fromkeys(_REPETITION, 0)
-    for key, size in value.items():
-        place = f"{where}.{sanitise(str(key), 100)}"
-        if key not in sizes:
-            raise ConfigurationError("there is no such key", where=place, remedy=f"known are {', '.join(_REPETITION)}")
-        if type(size) is not int or size < 0:
-            raise ConfigurationError(
-                "this is no whole number from 0 on", where=place, remedy="write a number of tokens"
-            )
-        sizes[key] = size
-    if sizes["min_pattern_size"] > sizes["max_pattern_size"]:
-        raise ConfigurationError(
-            "min_pattern_size is over max_pattern_size", where=where, remedy="raise max_pattern_size"
-        )
-    if sizes["max_pattern_size"] > 0 and sizes["min_count"] < 2:
-        raise ConfigurationError(
-            "min_count must be 2 or more: a pattern repeats from its second time on",
-            where=where,
-            remedy="write min_count: 4, say, or max_pattern_size: 0 to detect nothing",
-        )
 
 
 # --- reading vLLM's sources --------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from engine.generate.models.architectures import default_gpu_memory_utilization
 from engine.generate.models.folder import ModelFolder
 from engine.generate.models.memory import check_memory, estimate
 from engine.generate.models.reading import read_object
-from engine.generate.models.weights import weight_bytes
+from engine.generate.models.weights import tensor_bytes, weight_bytes
 
 
 def check_fit(model: ModelConfig, folder: ModelFolder, gpu_total_bytes: Sequence[int]) -> None:
@@ -17,6 +17,7 @@ def check_fit(model: ModelConfig, folder: ModelFolder, gpu_total_bytes: Sequence
     found = estimate(
         read_object(folder.weights / "config.json"),
         weight_bytes=weight_bytes(folder.weights, model.options),
+        tensor_bytes=tensor_bytes(folder.weights, model.options),
         options=model.options,
     )
     check_memory(

@@ -75,7 +75,7 @@ def _list_files(order: Mapping[str, Any]) -> dict[str, Any]:
 
     info = _again(ask, lambda error: _status(error) in (429, 500, 502, 503, 504))
     files = [[file.rfilename, file.size, file.lfs.sha256 if file.lfs else file.blob_id] for file in info.siblings or ()]
-    return {"commit": info.sha, "files": files, "endpoint": constants.ENDPOINT}
+    return {"commit": info.sha, "files": files, "endpoint": _without_login(constants.ENDPOINT)}
 
 
 def _fetch_files(order: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,17 +122,22 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
+def _without_login(text: str) -> str:
+    """`text` with the user and password left out of the addresses in it."""
+    return re.sub(r"//[^\s/]*@", "//", text)
+
+
 def _described(error: BaseException) -> dict[str, Any]:
     """`error` and its causes in plain values, without secrets: the library's errors may quote what the server said."""
     token = endpoint = None
     with contextlib.suppress(Exception):  # no library, no login, or one that cannot be read
         from huggingface_hub import constants, get_token
 
-        endpoint = constants.ENDPOINT
+        endpoint = _without_login(constants.ENDPOINT)
         token = get_token()
     chain = list(_causes(error))
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = re.sub(r"\?\S+", "?…", lines[0] if lines else "")  # signatures of links
+    text = re.sub(r"\?\S+", "?…", _without_login(lines[0]) if lines else "")  # signatures of links
     text = re.sub(r"hf_\w{6,}", "hf_…", text.replace(token, "…") if token else text)
     return {
         "kinds": sorted({kind.__name__ for cause in chain for kind in type(cause).__mro__}),

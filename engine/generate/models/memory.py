@@ -39,6 +39,9 @@ DENSE = (*TIED, "llama", "mistral", "qwen2", "qwen3", "phi3", "olmo", "olmo2", "
 """Values of `model_type` whose layers are the dense ones above; `TIED` ones tie their embedding if nothing is said."""
 
 _BYTES = {"float32": 4, "float": 4, "float16": 2, "half": 2, "bfloat16": 2}
+_FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+"""Bytes of a number, as headers of safetensors call its type."""
+
 _QUANTISED_BITS = {"fp8": 8, "fbgemm_fp8": 8, "fp8_per_tensor": 8, "fp8_per_block": 8, "bitsandbytes": 4}
 _CROWDED = ("num_kv_heads", "multi_query", "n_head_kv", "multi_query_group_num", "num_kv_shared_layers", "use_cla")
 _HYBRID = ("mamba", "ssm", "linear_", "hybrid", "attn_layer_")
@@ -68,11 +71,18 @@ class MemoryEstimate:
         return tokens * (self.kv_bytes_per_token or 0) + min(tokens, self.window) * self.window_bytes_per_token
 
 
-def estimate(config: Mapping[str, Any], *, weight_bytes: int | None, options: Mapping[str, Any]) -> MemoryEstimate:
+def estimate(
+    config: Mapping[str, Any],
+    *,
+    weight_bytes: int | None,
+    options: Mapping[str, Any],
+    tensor_bytes: Mapping[str, int] | None = None,
+) -> MemoryEstimate:
     """The estimate for the model of `config` (the object in config.json) with `model.options`.
 
     `weight_bytes` are the real sizes of the files with its weights, None where there are none (yet): then the weights
-    are worked out, for models of the Llama kind.
+    are worked out, for models of the Llama kind. `tensor_bytes` are those of the tensors of each type, where the files
+    tell: config.json may say something else, or nothing.
     """
     text = config.get("text_config")
     part = {**config, **text} if isinstance(text, dict) else config
@@ -84,7 +94,13 @@ def estimate(config: Mapping[str, Any], *, weight_bytes: int | None, options: Ma
     return MemoryEstimate(
         parameters=sum(shape) if shape is not None else None,
         weight_bytes=_weights(
-            config, options, shape=shape, file_bytes=weight_bytes, stored=stored or loaded, loaded=loaded
+            config,
+            options,
+            shape=shape,
+            file_bytes=weight_bytes,
+            tensors=tensor_bytes or {},
+            stored=stored or 4,  # PyTorch's own type: what is stored with less takes less than this says
+            loaded=loaded,
         ),
         kv_bytes_per_token=per_token,
         context=_number(length) if length is not None else _number(part.get("max_position_embeddings")),
@@ -258,11 +274,15 @@ def _weights(
     *,
     shape: tuple[int, int] | None,
     file_bytes: int | None,
+    tensors: Mapping[str, int],
     stored: int,
     loaded: int,
 ) -> int | None:
     """Bytes of the weights on the GPUs: the files' own, or the shape's, in the type that they are loaded with."""
     quantised = config.get("quantization_config")
+    if tensors and options.get("quantization") is None:
+        narrow = isinstance(quantised, dict)
+        return sum(_on_gpu(kind, size, loaded, narrow=narrow) for kind, size in tensors.items())
     if isinstance(quantised, dict):
         bits = _bits(quantised)
         worked_out = shape[0] * bits // 8 + shape[1] * loaded if shape is not None and bits is not None else None
@@ -273,6 +293,15 @@ def _weights(
     if file_bytes is not None:
         return file_bytes * loaded // stored
     return sum(shape) * loaded if shape is not None else None
+
+
+def _on_gpu(kind: str, size: int, loaded: int, *, narrow: bool) -> int:
+    """Bytes of tensors that take `size` in their files: floating-point numbers are loaded in the model's type, all else
+    stays as it is. With `narrow`, what a quantised model has in a smaller type does, too."""
+    stored = _FLOATS.get(kind)
+    if stored is None:
+        return size
+    return size // stored * (min(stored, loaded) if narrow else loaded)
 
 
 def _bits(quantised: Mapping[str, Any]) -> int | None:

@@ -34,7 +34,7 @@ def weight_files(folder: Path, options: Mapping[str, Any]) -> list[Path]:
         return []
     safetensors = _shards(folder, folder / SAFETENSORS_INDEX, "*.safetensors")
     for path in safetensors:
-        _check_safetensors(path)
+        _tensors(path)
     if safetensors:
         return safetensors
     torch = _shards(folder, folder / TORCH_INDEX, "pytorch_model*.bin")
@@ -48,6 +48,21 @@ def weight_files(folder: Path, options: Mapping[str, Any]) -> list[Path]:
 def weight_bytes(folder: Path, options: Mapping[str, Any]) -> int | None:
     """Bytes of the weights in `folder`; None where they are not in the files of a Hugging Face folder."""
     return sum(path.stat().st_size for path in weight_files(folder, options)) or None
+
+
+def tensor_bytes(folder: Path, options: Mapping[str, Any]) -> dict[str, int]:
+    """Of the weights in `folder`, the bytes of all tensors of each type (`BF16`), as the headers of safetensors say.
+
+    Empty where the weights are in files of other kinds.
+    """
+    found: dict[str, int] = {}
+    for path in weight_files(folder, options):
+        if path.suffix == ".safetensors":
+            for tensor in _tensors(path):
+                first, last = tensor["data_offsets"]
+                kind = str(tensor.get("dtype"))[:20]
+                found[kind] = found.get(kind, 0) + last - first
+    return found
 
 
 def size_of(path: Path) -> int:
@@ -105,8 +120,8 @@ def _named_in(index: Path, suffix: str) -> set[str]:
     return names
 
 
-def _check_safetensors(path: Path) -> None:
-    """Compare the file's length with what its header promises.
+def _tensors(path: Path) -> list[dict[str, Any]]:
+    """The tensors that the file's header tells of; the file must be as long as it promises.
 
     A safetensors file is the header's length (8 bytes, little endian), the header (JSON: of each tensor the offsets of
     its first and last byte in what follows), and the tensors.
@@ -120,13 +135,15 @@ def _check_safetensors(path: Path) -> None:
             raise DamagedFileError(path, f"{path.name} was not copied whole: it ends within its header")
         tensors = json.loads(header)
         tensors.pop("__metadata__", None)
-        expected = 8 + length + max((_end(tensor) for tensor in tensors.values()), default=0)
+        found = list(tensors.values())
+        expected = 8 + length + max(map(_end, found), default=0)
     except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise DamagedFileError(path, f"{path.name} is no safetensors file: its header cannot be understood") from error
     if size < expected:
         raise DamagedFileError(path, f"{path.name} was not copied whole: it has {size:,} of {expected:,} bytes")
     if size > expected:
         raise DamagedFileError(path, f"{path.name} is {size:,} bytes long, and its header tells of {expected:,}")
+    return found
 
 
 def _end(tensor: Any) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from engine.errors import RefusedError, RunFailedError
@@ -31,18 +32,27 @@ class RefusedByServerError(Exception):
 
 class Asker:
     """Asks one thing after the other, with patience for a server that is away or busy. `last_refusal`: why it last did
-    not do what was asked, in its words made safe, or ours."""
+    not do what was asked, in its words made safe, or ours. `gone` says why it will not come back (None: it may)."""
 
-    def __init__(self, client: Client, address: str, retry_for_s: float, backoff: Backoff) -> None:
+    def __init__(
+        self,
+        client: Client,
+        address: str,
+        retry_for_s: float,
+        backoff: Backoff,
+        *,
+        gone: Callable[[], str | None] | None = None,
+    ) -> None:
         self._client, self.address = client, address
         self._retry_for_s, self._backoff = retry_for_s, backoff
+        self._gone = gone
         self._said = False
         self.last_refusal = ""
 
     async def reply(self, path: str, request: bytes | None = None) -> Reply:
         """What the server answers, whatever it is, once it serves; an error of its own only when it comes again.
 
-        Raises `RunFailedError` when it does not serve within `retry_for_s`.
+        Raises `RunFailedError` when it is gone, or does not serve within `retry_for_s`.
         """
         pacing, errors = Pacing(self._retry_for_s, self._backoff), 0
         while True:
@@ -59,6 +69,11 @@ class Asker:
                     await asyncio.sleep(self._backoff.delay(errors))
                     continue
                 why, after, hopeless = self.words(reply), reply.retry_after_s, False
+            gone = self._gone() if self._gone is not None else None
+            if gone is not None:
+                raise RunFailedError(
+                    gone, where=self.address, remedy="mend the cause, then restart the run, which starts another engine"
+                )
             now = time.monotonic()
             pacing.trouble(now, down=True, retry_after_s=after)
             if hopeless or pacing.lost(now):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -22,13 +23,15 @@ from engine.generate.backends.base import (
     cancel_future,
     label_tokens,
 )
-from engine.generate.backends.server.asking import Asker
+from engine.generate.backends.server.asking import Asker, log
 from engine.generate.backends.server.client import Client
 from engine.generate.backends.server.dispatch import CLOSING_S, Dispatcher
 from engine.generate.backends.server.options import ServerOptions, api_key
 from engine.generate.backends.server.pacing import Backoff
 from engine.generate.backends.server.probe import Findings, probe
+from engine.generate.backends.server.trials import QUESTION
 from engine.generate.backends.server.waiting import Job, Labels
+from engine.generate.descriptors import sockets_left
 from engine.generate.models.tokenizer import TextTokenizer
 from engine.logs.sanitise import sanitise
 
@@ -73,13 +76,24 @@ class ServerBackend:
         self._thread.start()
         patience = backoff or Backoff()
         try:
-            self._found = self._call(self._open(options, path, patience)).result()
+            self._found = self._call(self._open(options, path, patience, gone)).result()
         except BaseException:
             self.close()
             raise
         told = [limit for limit in (options.max_model_len, self._found.context) if limit is not None]
         self._context = min(told) if told else context
-        self._dispatcher = Dispatcher(self._client, options, self._found, tokenizer.count, patience, gone=gone)
+        most = min(options.concurrency, sockets_left())
+        if most < options.concurrency:
+            log.warning("no more than %d requests at a time: so many sockets may be open here (ulimit -n)", most)
+        self._dispatcher = Dispatcher(
+            self._client,
+            options.model_copy(update={"concurrency": most}),
+            self._found,
+            tokenizer.count,
+            patience,
+            sample=self._found.dialect.prompt(QUESTION, tokenizer.token_ids(QUESTION, special=False)),
+            gone=gone,
+        )
 
     def _run(self) -> None:
         try:
@@ -87,9 +101,11 @@ class ServerBackend:
         finally:
             self._loop.close()
 
-    async def _open(self, options: ServerOptions, path: str | None, backoff: Backoff) -> Findings:
+    async def _open(
+        self, options: ServerOptions, path: str | None, backoff: Backoff, gone: Callable[[], str | None] | None
+    ) -> Findings:
         await self._client.open()
-        asker = Asker(self._client, options.address, options.retry_for_s, backoff)
+        asker = Asker(self._client, options.address, options.retry_for_s, backoff, gone=gone)
         return await probe(asker, options, self._tokenizer, path)
 
     @property
@@ -181,7 +197,7 @@ class ServerBackend:
         try:
             ids = self._tokens(prompt)
         except RequestFailedError as error:
-            if not job.future.cancelled():
+            with contextlib.suppress(InvalidStateError):  # cancelled in this moment
                 job.future.set_exception(error)
             return
         if isinstance(job.wanted, SamplingParameters) and self._context is not None:
@@ -194,7 +210,7 @@ class ServerBackend:
     def _tokens(self, prompt: str) -> list[int]:
         try:
             ids = self._tokenizer.token_ids(prompt, special=False)
-        except Exception as error:  # whatever a tokenizer makes of a text that it cannot read
+        except BaseException as error:  # whatever a tokenizer makes of a text; a panic of its own is no Exception
             raise RequestFailedError(f"the prompt cannot be read: {sanitise(str(error), 200)}") from error
         if not ids:
             raise RequestFailedError("the prompt is empty")

@@ -39,13 +39,18 @@ NEARLY = 0.75
 CLOSING_S = 1.0
 """A hung server delays the end no longer than that."""
 
+DENIALS = frozenset({401, 403, 404})
+"""What a server answers to everything once it was given another key or another model."""
+
+SMALLEST = SamplingParameters(temperature=0.0, top_p=1.0, repetition_penalty=1.0, max_tokens=1, seed=0)
+
 Result = Completion | LabelScores | RequestFailedError
 
 
 class Dispatcher:
-    """`count` counts the tokens of a text, for servers that do not say how many they generated. `gone` says of a kept
-    engine why it will not come back, see `ServerBackend`. `lost` says why no request can succeed any more, once that is
-    so."""
+    """`count` counts the tokens of a text, for servers that do not say how many they generated. `sample` is a prompt in
+    JSON that the server took when it was tried out. `gone` says of a kept engine why it will not come back, see
+    `ServerBackend`. `lost` says why no request can succeed any more, once that is so."""
 
     def __init__(
         self,
@@ -55,13 +60,14 @@ class Dispatcher:
         count: Callable[[str], int],
         backoff: Backoff,
         *,
+        sample: str,
         gone: Callable[[], str | None] | None = None,
     ) -> None:
         self._client, self._options, self._found, self._count = client, options, found, count
         self._backoff, self._pacing = backoff, Pacing(options.retry_for_s, backoff)
         start = options.concurrency if gone is not None else START_OF_QUEUES if found.queues else START
         self.limit = AdaptiveLimit(options.concurrency, start)
-        self._gone = gone or _may_come_back
+        self._sample, self._gone = sample, gone or _may_come_back
         self.metrics = MetricsPage()
         self.lost: str | None = None
         self._queue = Queue()
@@ -122,13 +128,13 @@ class Dispatcher:
         try:
             reply = await self._client.post(path, request)
         except UnreachableError as trouble:
-            self._not_served(jobs, str(trouble), down=True)
+            self._not_served(jobs, str(trouble), down=True, absent=True)
         except Trouble as trouble:
             if isinstance(trouble, TimedOutError):
                 self.limit.too_busy(epoch)
             self._not_served(self._suspected(jobs, str(trouble)), str(trouble), down=True)
         else:
-            self._judge(jobs, reply, epoch)
+            await self._judge(jobs, reply, epoch)
 
     def _request(self, jobs: Sequence[Job]) -> tuple[str, bytes]:
         """Path and body for jobs of one kind."""
@@ -139,23 +145,74 @@ class Dispatcher:
 
     # --- what comes back -----------------------------------------------------------------------------------------
 
-    def _judge(self, jobs: list[Job], reply: Reply, epoch: int) -> None:
+    async def _judge(self, jobs: list[Job], reply: Reply, epoch: int) -> None:
         if reply.status in NOT_SERVING:
             why = self._client.words(reply)
             self.limit.too_busy(epoch)
             again = jobs if reply.status == 429 else self._suspected(jobs, why)
             self._not_served(again, why, down=False, retry_after_s=reply.retry_after_s)
             return
+        if reply.status >= 500:
+            await self._failed(jobs, self._client.words(reply), reply.retry_after_s)
+            return
         self._pacing.served()
         if reply.status == 200:
             self._take(jobs, reply)
-        elif reply.status >= 500:
-            self._erred(jobs, self._client.words(reply), reply.retry_after_s)
         elif len(jobs) > 1:
             self._one_by_one(jobs)
+        elif reply.status in DENIALS:
+            await self._denied(jobs[0], reply)
         else:
             self._served += 1
-            _fail(jobs[0], RequestFailedError(f"the server refused the request: {self._client.words(reply)}"))
+            self._refused(jobs[0], reply)
+
+    def _refused(self, job: Job, reply: Reply) -> None:
+        _fail(job, RequestFailedError(f"the server refused the request: {self._client.words(reply)}"))
+
+    async def _denied(self, job: Job, reply: Reply) -> None:
+        """The server denies what it did at first: to everybody, or to this job alone (a firewall that reads it)."""
+        status = await self._status_of_another(job)
+        if status == 200:
+            self._refused(job, reply)
+        elif status in DENIALS:
+            self._lose(self._changed(reply))
+        else:
+            self._not_served([job], self._client.words(reply), down=False)
+
+    def _changed(self, reply: Reply) -> str:
+        where, why = f"the server at {self._options.address}", self._client.words(reply)
+        if reply.status == 404:
+            return f"{where} has not what it had before ({why}): does it serve another model now?"
+        key = self._options.api_key_env
+        return f"{where} does not let us in any more ({why}): " + (
+            f"was the key in {key} revoked, or replaced?" if key else "does it ask for a key now (api_key_env)?"
+        )
+
+    async def _failed(self, jobs: list[Job], why: str, retry_after_s: float | None) -> None:
+        """The server has an error. It is the job's when others are served meanwhile, or would be; else it is the
+        server's own, and everybody waits for it to pass."""
+        if len(jobs) == 1:
+            [job] = jobs
+            if job.served_then == self._served and len(self._flying) <= 1:
+                await self._status_of_another(job)
+            if job.served_then == self._served:
+                self._not_served(jobs, why, down=False, retry_after_s=retry_after_s)
+                return
+            job.served_then = self._served
+        self._erred(jobs, why, retry_after_s)
+
+    async def _status_of_another(self, job: Job) -> int | None:
+        """What the server answers to a small request of the same kind that is known to be good; None: nothing."""
+        wanted = SMALLEST if isinstance(job.wanted, SamplingParameters) else job.wanted
+        path, request = self._request([Job(job.number, job.future, wanted, prompt=self._sample)])
+        try:
+            status = (await self._client.post(path, request)).status
+        except Trouble:
+            return None
+        if status == 200:
+            self._served += 1
+            self._pacing.served()
+        return status
 
     def _take(self, jobs: list[Job], reply: Reply) -> None:
         try:
@@ -186,10 +243,12 @@ class Dispatcher:
 
     # --- what does not come back ---------------------------------------------------------------------------------
 
-    def _not_served(self, jobs: Sequence[Job], why: str, *, down: bool, retry_after_s: float | None = None) -> None:
+    def _not_served(
+        self, jobs: Sequence[Job], why: str, *, down: bool, absent: bool = False, retry_after_s: float | None = None
+    ) -> None:
         """The server is away, or too busy: `jobs` wait for it, unless that has taken too long.
 
-        A server that turns requests away while it works on others is not lost.
+        Only one that is `absent`, not to be reached at all, is lost while there are answers that it may still work on.
         """
         now = time.monotonic()
         self._pacing.trouble(now, down=down, retry_after_s=retry_after_s)
@@ -198,8 +257,8 @@ class Dispatcher:
         gone = self._gone() if down else None
         if gone is not None:
             self._lose(gone)
-        elif self._pacing.lost(now) and (down or len(self._flying) <= 1):
-            done = "could not be reached" if down else "has served nothing"
+        elif self._pacing.lost(now) and (absent or len(self._flying) <= 1):
+            done = "could not be reached" if absent else "has served nothing"
             self._lose(f"the server at {self._options.address} {done} for {self._options.retry_for_s:g} s: {why}")
 
     def _suspected(self, jobs: Sequence[Job], why: str) -> list[Job]:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from engine.campaign.fields import Count, NotBool, Strict
 from engine.campaign.models import ModelConfig
 from engine.errors import ConfigurationError
 from engine.generate.models.folder import POCKET, POCKET_FOLDER, ModelFolder, context_of, has_chat_template
+from engine.generate.models.repetition import parse_repetition
 from engine.logs.sanitise import sanitise
 
 if TYPE_CHECKING:
@@ -58,21 +59,6 @@ def _checked_socket(path: str) -> str:
     return path
 
 
-class RepetitionDetection(Strict):
-    """vLLM's own loop detector: a pattern of `min_pattern_size` to `max_pattern_size` tokens, `min_count` times in a
-    row, ends the text."""
-
-    max_pattern_size: Annotated[int, Field(ge=1, le=10_000), NotBool]
-    min_pattern_size: Annotated[int, Field(ge=1, le=10_000), NotBool] = 1
-    min_count: Annotated[int, Field(ge=2, le=10_000), NotBool]
-
-    @model_validator(mode="after")
-    def _in_order(self) -> RepetitionDetection:
-        if self.min_pattern_size > self.max_pattern_size:
-            raise _complaint("its min_pattern_size is larger than its max_pattern_size")
-        return self
-
-
 class ServerOptions(Strict):
     """`url` or `socket` says where the server is, `model` which of its models (by default its only one).
 
@@ -90,7 +76,7 @@ class ServerOptions(Strict):
     retry_for_s: Seconds = 300.0
     concurrency: Annotated[int, Field(ge=1, le=100_000), NotBool] = 512
     max_model_len: Count | None = None
-    repetition_detection: RepetitionDetection | None = None
+    repetition_detection: Annotated[dict[str, int] | None, BeforeValidator(parse_repetition)] = None
 
     @model_validator(mode="after")
     def _one_place(self) -> ServerOptions:
@@ -127,11 +113,10 @@ def _explained(error: ErrorDetails) -> ConfigurationError:
     key = sanitise(".".join(str(part) for part in error["loc"]), 120) or "url"
     where = f"model.options.{key}"
     if error["type"] == "extra_forbidden":
-        known = RepetitionDetection if len(error["loc"]) > 1 else ServerOptions
         return ConfigurationError(
             f"{where} is not an option of the backend server",
             where=where,
-            remedy=f"options are: {', '.join(known.model_fields)}",
+            remedy=f"options are: {', '.join(ServerOptions.model_fields)}",
         )
     message = error["msg"].replace("Input should be", "should be").replace("Field required", "is missing")
     return ConfigurationError(
@@ -141,16 +126,16 @@ def _explained(error: ErrorDetails) -> ConfigurationError:
 
 def attached_options(model: ModelConfig, attached: EngineRecord, *, retry_for_s: float) -> ServerOptions:
     """Options for the kept engine of a campaign with `backend: vllm`, whose own `model.options` are the engine's."""
-    batch = model.options.get("max_num_seqs", LARGEST_BATCH)
-    asked: dict[str, Any] = {
-        "socket": attached.socket,
-        "model": attached.model,
-        "retry_for_s": retry_for_s,
-        "concurrency": round(AHEAD * batch) if isinstance(batch, int) else batch,
-    }
-    if model.options.get("repetition_detection") is not None:
-        asked["repetition_detection"] = model.options["repetition_detection"]
-    return parse_options(asked)
+    batch = model.options.get("max_num_seqs") or LARGEST_BATCH
+    return parse_options(
+        {
+            "socket": attached.socket,
+            "model": attached.model,
+            "retry_for_s": retry_for_s,
+            "concurrency": round(AHEAD * batch) if isinstance(batch, int) else batch,
+            "repetition_detection": model.options.get("repetition_detection"),
+        }
+    )
 
 
 def api_key(options: ServerOptions) -> str | None:

@@ -198,7 +198,7 @@ async def _prompt_form(asker: Asker, dialect: Dialect, tokenizer: TextTokenizer)
 
 async def _with_detection(asker: Asker, dialect: Dialect, options: ServerOptions, tokenizer: TextTokenizer) -> Dialect:
     assert options.repetition_detection is not None
-    detecting = replace(dialect, repetition_detection=options.repetition_detection.model_dump())
+    detecting = replace(dialect, repetition_detection=options.repetition_detection)
     refusal = await Trials(asker, tokenizer, detecting).refusal()
     if refusal is not None:
         raise ConfigurationError(

@@ -210,7 +210,7 @@ def top_tokens(choice: Mapping[str, Any]) -> TopTokens:
 
 
 def _log_probability(value: Any) -> float:
-    """A little above 0 is rounding; what is more (a logit) is no log probability."""
+    """A little above 0 is rounding; what is more (a logit) is no log probability. One of nothing at all is very low."""
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or value > 0.01:
         raise MalformedError("what should be a log probability is none")
-    return min(float(max(value, -1e9)), 0.0) if value != -math.inf else value
+    return min(float(max(value, -1e9)), 0.0)
