@@ -17,6 +17,7 @@ from engine.generate.attaching import AttachedEngine, await_engine
 from engine.generate.backends.server.backend import ServerBackend
 from engine.generate.backends.server.options import ServerOptions
 from engine.journal.engine_record import EngineRecord, write_engine
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -64,8 +65,7 @@ def test_an_engine_at_whose_socket_nothing_listens_is_gone(engine: RunFiles, mon
         listening.listen()
         assert attached.gone() is None
     assert attached.gone() is None, "its keeper may say why"
-    time.sleep(0.15)
-    assert "nothing listens" in (attached.gone() or "")
+    assert "nothing listens" in wait_until(attached.gone, what="the end of waiting for a last word")
     write_engine(engine, record.model_copy(update={"state": "ended", "reason": "killed by SIGKILL"}))
     assert attached.gone() == "the engine engine-1 has ended: killed by SIGKILL"
 
