@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.campaign.models import GateConfig, Limit, PolicyConfig, QcConfig
+from engine.campaign.grading import GateConfig, Limit, QcConfig
+from engine.campaign.policy import PolicyConfig
 from engine.qc.gate import judge
 from engine.qc.rule import Rule, rule_for
 from engine.qc.statistics import upper_bound

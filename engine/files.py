@@ -158,6 +158,16 @@ class RunFiles:
         return self.folder / "requests"
 
     @property
+    def marks(self) -> Path:
+        """One file per mark that a person set on a flagged sample."""
+        return self.folder / "marks"
+
+    @property
+    def gradings(self) -> Path:
+        """One file per grading that was saved after the run's own, numbered from 1."""
+        return self.folder / "gradings"
+
+    @property
     def pilot_data(self) -> Path:
         return self.folder / "pilot_data.jsonl"
 

@@ -5,13 +5,13 @@ Rates are fractions of one, temperatures and penalties are the samplers' own, mo
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import Field, model_validator
 
 from engine.campaign.fields import LARGEST_MINUTES, Count, Minutes, NotBool, Seed, Strict, Usd
+from engine.campaign.grading import GateConfig, QcConfig
+from engine.campaign.policy import PolicyConfig
 from engine.campaign.supervision import NotifyConfig, OnIdle, SupervisionConfig, SyncConfig
 
 # --- parameters of a run ---------------------------------------------------------------------------------------
@@ -141,120 +141,7 @@ class Target(Strict):
         return self.max_candidates if self.max_candidates is not None else 4 * self.examples
 
 
-# --- grading and deciding ----------------------------------------------------------------------------------------
-
-
-class QcConfig(Strict):
-    """Which version of each detector flags the records, as `name-version`."""
-
-    runaway: str = "markers-v2"
-    token_limit: str = "finish-v1"
-    delimiter: str = "exact-v1"
-    truncation: str = "sentence-v1"
-    duplicate: str = "normalised-v1"
-
-
-_LIMIT = re.compile(r"\s*(<=|>=|<|>|=)\s*([0-9]+(?:\.[0-9]+)?)\s*(%?)\s*")
-_SHARES = ("_rate", "_acceptance", "_yield")
-SMALLEST_SHARE = 1e-6
-LARGEST_LIMIT = 1e12
-
-
-class Limit(Strict):
-    """One side of a check, written `< 5%`, `>= 50%`, `= 0`, `< 40`. A percentage is kept as a fraction."""
-
-    op: Literal["<", "<=", ">", ">=", "="]
-    value: Annotated[float, Field(ge=0.0, le=LARGEST_LIMIT, allow_inf_nan=False), NotBool]
-    percent: bool = False
-
-    @classmethod
-    def parse(cls, text: object) -> Limit:
-        """The limit that `text` writes; `ValueError` when it writes none or one beyond 10¹²."""
-        if isinstance(text, Limit):
-            return text
-        match = _LIMIT.fullmatch(text) if isinstance(text, str) else None
-        if match is None:
-            raise ValueError("it is not a limit; write it like '< 5%', '>= 50%', '= 0' or '< 40'")
-        op, number, percent = match.groups()
-        value = float(number) / 100 if percent else float(number)
-        if value > LARGEST_LIMIT:
-            raise ValueError("the limit is larger than anything that is measured")
-        return cls.model_validate({"op": op, "value": value, "percent": bool(percent)})
-
-    def __str__(self) -> str:
-        number = f"{self.value * 100:g}%" if self.percent else f"{self.value:g}"
-        return f"{self.op} {number}"
-
-
-def _limit(value: object) -> object:
-    """A mapping is left to pydantic: so a frozen spec stores a limit."""
-    return value if isinstance(value, Limit | dict) else Limit.parse(value)
-
-
-LimitField = Annotated[Limit, BeforeValidator(_limit)]
-
-
-def _wrong_share(limit: Limit) -> str | None:
-    """What is wrong with `limit` on a metric that is a share of something; None when nothing is.
-
-    The gate's rule divides by log(1 - τ): a share so near to 0 or 1 that no run could prove it has no rule.
-    """
-    if not limit.percent and limit.value >= 1:
-        return f"this metric is a share, write its limit in percent: '{limit}%'"
-    if limit.value > 1:
-        return "this metric is a share, its limit cannot be over 100%"
-    if limit.value not in (0.0, 1.0) and min(limit.value, 1 - limit.value) < 0.999 * SMALLEST_SHARE:
-        return "no run is long enough to prove that limit; write 0%, 100%, or one from 0.0001% to 99.9999%"
-    return None
-
-
-def _limits_can_be_judged(checks: dict[str, Limit]) -> dict[str, Limit]:
-    for metric, limit in checks.items():
-        wrong = _wrong_share(limit) if metric.endswith(_SHARES) else None
-        if wrong is not None:
-            error = PydanticCustomError("limit", "{wrong}", {"wrong": wrong})
-            line = InitErrorDetails(type=error, loc=(metric,), input=str(limit))
-            raise ValidationError.from_exception_data("checks", [line])
-    return checks
-
-
-SEED_CHECKS: dict[str, Limit] = {
-    "runaway_rate": Limit.parse("< 5%"),
-    "token_limit_rate": Limit.parse("< 10%"),
-    "delimiter_leakage": Limit.parse("= 0"),
-    "median_tokens": Limit.parse("< 40"),
-    "instruction_acceptance": Limit.parse(">= 50%"),
-    "pair_acceptance": Limit.parse(">= 50%"),
-}
-
-
-def _confidence(value: object) -> object:
-    return None if value == "none" else value
-
-
-class GateConfig(Strict):
-    """`confidence` 0.95 proves verdicts sequentially; `none` compares plainly and is labelled so.
-
-    `group_by: list` takes each instruction list for one sample, which fails by the share of its items that do: for
-    generators whose items of one list go wrong together. It then needs lists where it needed items.
-    """
-
-    confidence: Annotated[
-        Annotated[float, Field(gt=0.0, lt=1.0, allow_inf_nan=False), NotBool] | None, BeforeValidator(_confidence)
-    ] = 0.95
-    group_by: Literal["item", "list"] = "item"
-    checks: Annotated[dict[str, LimitField], AfterValidator(_limits_can_be_judged)] = Field(
-        default_factory=lambda: dict(SEED_CHECKS)
-    )
-
-
-class PolicyConfig(Strict):
-    """`max_retries` iterations after the pilot; an undecided run may be extended to `extend_to` kept pairs;
-    with `auto` a run's end starts the next action by itself."""
-
-    max_retries: Annotated[int, Field(ge=0, le=20), NotBool] = 2
-    extend_to: Count = 300
-    auto: bool = False
+# --- money, scale, review ------------------------------------------------------------------------------------------
 
 
 class BudgetConfig(Strict):

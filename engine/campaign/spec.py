@@ -9,20 +9,19 @@ import uuid
 from pydantic import Field, ValidationError
 
 from engine.campaign.fields import Strict
+from engine.campaign.grading import GateConfig, QcConfig
 from engine.campaign.loading import Prompts
 from engine.campaign.models import (
     BudgetConfig,
     EngineConfig,
-    GateConfig,
     GeneratorConfig,
     ModelConfig,
     Parameters,
     Pipeline,
-    PolicyConfig,
-    QcConfig,
     Target,
 )
 from engine.campaign.naming import RunKind
+from engine.campaign.policy import PolicyConfig
 from engine.campaign.supervision import NotifyConfig, SupervisionConfig, SyncConfig
 from engine.errors import ConfigurationError, RefusedError
 from engine.files import RunFiles, read_json, storage_error, write_json

@@ -292,13 +292,15 @@ class GeneratorBeat(Event):
 
 
 class GenerationEnded(Event):
-    """`outcome`: completed (target kept), exhausted (max_candidates spent), stopped (asked to), failed."""
+    """`outcome`: completed (target kept), exhausted (max_candidates spent), decided (its gate ended it early), stopped
+    (asked to), failed. `saved_s` seconds are what an early end spared, at the attempt's own pace."""
 
     event: Literal["generation_ended"] = "generation_ended"
-    outcome: Literal["completed", "exhausted", "stopped", "failed"]
+    outcome: Literal["completed", "exhausted", "decided", "stopped", "failed"]
     kept: int
     candidates: int
     reason: str = ""
+    saved_s: float | None = None
 
 
 KeeperEvent = (

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine.campaign.models import QcConfig
+from engine.campaign.grading import QcConfig
 from engine.errors import ConfigurationError
 from engine.qc.markers import NEW_PROMPT
 

@@ -10,7 +10,8 @@ import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from engine.campaign.models import GateConfig, Limit, PolicyConfig
+from engine.campaign.grading import GateConfig, Limit
+from engine.campaign.policy import PolicyConfig
 from engine.qc import sentences
 from engine.qc.metrics import METRICS, MetricKind
 from engine.qc.rule import bounded_exp, rule_for

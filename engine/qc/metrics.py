@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from engine.campaign.models import GateConfig
+from engine.campaign.grading import GateConfig
 from engine.errors import ConfigurationError
 from engine.qc.detectors import DROPPED_DUPLICATES, Detector, Record
 

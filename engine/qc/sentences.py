@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.campaign.models import Limit
+from engine.campaign.grading import Limit
 from engine.qc.metrics import METRICS, MetricKind
 from engine.qc.verdicts import CheckVerdict, Verdict
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from engine.campaign.models import GateConfig, Limit, QcConfig
+from engine.campaign.grading import GateConfig, Limit, QcConfig
 from engine.qc.detectors import Record, resolve_detectors
 from engine.qc.metrics import (
     DROPPED_OUTCOMES,

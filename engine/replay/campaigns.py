@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.campaign.document import Document, read_document
+from engine.campaign.grading import GateConfig, QcConfig
 from engine.campaign.loading import close_match, load_campaign
-from engine.campaign.models import Campaign, GateConfig, QcConfig
+from engine.campaign.models import Campaign
 from engine.errors import ConfigurationError
 from engine.qc.detectors import DETECTOR_KINDS, known_detectors, resolve_detectors
 from engine.qc.metrics import METRICS, check_names

@@ -11,7 +11,7 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
-from engine.campaign.models import GateConfig, Limit
+from engine.campaign.grading import GateConfig, Limit
 from engine.campaign.spec import ForeignFigures
 from engine.qc.metrics import METRICS, Metric
 from engine.qc.tally import RunTally

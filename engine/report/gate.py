@@ -7,8 +7,8 @@ from typing import Any
 
 from engine.campaign.document import read_document
 from engine.campaign.fields import Strict
+from engine.campaign.grading import GateConfig, QcConfig
 from engine.campaign.loading import validated
-from engine.campaign.models import GateConfig, QcConfig
 from engine.campaign.spec import RunSpec, read_spec
 from engine.files import RunFiles
 from engine.qc.verdicts import GateVerdict

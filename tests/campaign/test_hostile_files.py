@@ -176,7 +176,7 @@ def test_a_limit_that_cannot_be_judged_is_refused_with_its_line(tmp_path: Path, 
 
 @pytest.mark.parametrize("limit", ["< 0%", "= 0", ">= 100%", "< 0.0001%", ">= 99.9999%", "< 0.05"])
 def test_limits_at_the_edge_of_what_can_be_judged_are_taken(tmp_path: Path, limit: str) -> None:
-    from engine.campaign.models import PolicyConfig
+    from engine.campaign.policy import PolicyConfig
     from engine.qc.gate import judge_figures
 
     path = tmp_path / "c.yaml"

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from engine.campaign.grading import Limit
 from engine.campaign.loading import load_campaign, load_prompts
-from engine.campaign.models import Campaign, Limit
+from engine.campaign.models import Campaign
 from engine.campaign.parameters import assign, difference, flatten, iteration_parameters
 from engine.errors import EXIT_NOT_FOUND, EXIT_USAGE, ConfigurationError, NotFoundError
 

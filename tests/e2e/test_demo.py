@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.campaign.models import QcConfig
+from engine.campaign.grading import QcConfig
 from engine.qc.detectors import resolve_detectors
 from tests.e2e.conftest import Desk
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.campaign.grading import QcConfig
 from engine.campaign.loading import Prompts
-from engine.campaign.models import QcConfig
 from engine.errors import ConfigurationError
 from engine.generate.cleaning import clean
 from engine.generate.critics import judge

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.campaign.models import GateConfig, Limit, PolicyConfig, QcConfig, Target
+from engine.campaign.grading import GateConfig, Limit, QcConfig
+from engine.campaign.models import Target
+from engine.campaign.policy import PolicyConfig
 from engine.files import RunFiles, read_json
 from engine.generate.history import read_history
 from engine.qc.detectors import DETECTOR_KINDS, flags_of, known_detectors, resolve_detectors

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.campaign.models import GateConfig, Limit, PolicyConfig, Target
+from engine.campaign.grading import GateConfig, Limit
+from engine.campaign.models import Target
+from engine.campaign.policy import PolicyConfig
 from engine.files import RunFiles
 from engine.generate.artifacts import Session, write_artifacts
 from engine.generate.history import read_records

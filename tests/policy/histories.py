@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from engine.budget.money import Budget
-from engine.campaign.models import Campaign, GateConfig, Parameters, PolicyConfig
+from engine.campaign.grading import GateConfig
+from engine.campaign.models import Campaign, Parameters
 from engine.campaign.naming import kind_of
+from engine.campaign.policy import PolicyConfig
 from engine.policy.history import PastRun
 from engine.qc.gate import judge_figures
 from engine.qc.verdicts import GateVerdict

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.campaign.models import GateConfig, Limit, PolicyConfig, QcConfig
+from engine.campaign.grading import GateConfig, Limit, QcConfig
+from engine.campaign.policy import PolicyConfig
 from engine.qc.gate import judge
 from engine.qc.rule import rule_for
 from engine.qc.tally import RunTally

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.campaign.models import QcConfig
+from engine.campaign.grading import QcConfig
 from engine.errors import ConfigurationError
 from engine.qc.detectors import Detector, flags_of, resolve_detectors
 from engine.qc.duplicates import SeenInstructions, normalise

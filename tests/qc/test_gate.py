@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.campaign.models import GateConfig, Limit, PolicyConfig, QcConfig
+from engine.campaign.grading import GateConfig, Limit, QcConfig
+from engine.campaign.policy import PolicyConfig
 from engine.errors import ConfigurationError
 from engine.qc.gate import Setting, judge, judge_check, judge_figures
 from engine.qc.metrics import check_names

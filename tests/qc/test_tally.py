@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.campaign.models import GateConfig, QcConfig
+from engine.campaign.grading import GateConfig, QcConfig
 from engine.qc.metrics import METRICS, grade
 from engine.qc.tally import RunTally, Sizes
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.budget.money import Budget
-from engine.campaign.models import SEED_CHECKS, Campaign, Parameters
+from engine.campaign.grading import SEED_CHECKS
+from engine.campaign.models import Campaign, Parameters
 from engine.campaign.parameters import assign
 from engine.errors import PilothouseError
 from engine.figures import EngineFigures, GpuFigures
