@@ -121,12 +121,13 @@ class Service(Lookout):
                 where=existing.folder,
                 remedy=f"`pilothouse restart {existing.id}` goes on with it; another --run NAME starts another",
             )
-        parameters, parent = parameters_for(view.config, name, view.past)
+        start = parameters_for(view.config, name, view.past)
+        parent = start.parent.name if start.parent is not None else None
         target = view.config.target
         if kind_of(name) == "scale":
             target = Target(examples=view.config.scale.examples, max_candidates=view.config.scale.max_candidates)
-        chosen = assign(parameters, assignments)
-        if kind_of(name) == "scale" and set(difference(parameters, chosen)) - {"seed"}:
+        chosen = assign(start.parameters, assignments)
+        if kind_of(name) == "scale" and set(difference(start.parameters, chosen)) - {"seed"}:
             raise RefusedError(
                 f"scaling {name} with other parameters than those of {parent} is refused: no passing run stands "
                 "behind them",

@@ -100,6 +100,7 @@ class RunSnapshot:
     `stalled` says what is known of a stall, empty while things go on; `actions` who did what, oldest first, the
     latest `MOST_ACTIONS`; `synced` when artifacts were last copied away (None: never, or no sync), `sync_error` why
     the latest try failed. `gpu_held_by` names who holds GPU memory while `gpu_held`, as far as that can be seen.
+    `saved_usd` is what an early end by the gate spared, forecast at the run's own pace; None where there was none.
     `engine` is the kept engine that the run is or was attached to, empty where it loads the model itself. While it is
     live, `loading` says how far its model's start is, `figures` what its engine does and `gpus` what its GPUs do.
     """
@@ -144,6 +145,7 @@ class RunSnapshot:
     loading: str = ""
     figures: EngineFigures | None = None
     gpus: tuple[GpuFigures, ...] = ()
+    saved_usd: float | None = None
 
     @property
     def live(self) -> bool:
@@ -173,6 +175,7 @@ class RunSnapshot:
             "gate": self.gate.to_json(),
             "reason": self.reason,
             "cost_usd": self.cost_usd,
+            "saved_usd": self.saved_usd,
             "active_s": self.active_s,
             "examples_per_second": self.examples_per_second,
             "log": self.log,

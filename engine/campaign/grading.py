@@ -6,26 +6,77 @@ Rates are fractions of one.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from engine.campaign.fields import NotBool, Strict
 
 
+_CALL = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
+_CUSTOM_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+
+Over = Literal["parsed", "candidates", "generated", "kept"]
+"""All items; those that went to the instruction critic; those with a generated response; kept pairs."""
+
+
+def _module_and_function(call: str) -> str:
+    if not _CALL.fullmatch(call):
+        raise ValueError("it names no function; write it module:function, like my_checks:is_refusal")
+    return call
+
+
+class CustomDetector(Strict):
+    """A detector of the campaign's own: a function that gets a record and says whether to flag it.
+
+    The function is `call`, written `module:function`, or `entry_point`, a name of the group `pilothouse.detectors`.
+    `over` says which records it is asked about; its rate is the flagged share of those that it could judge.
+    """
+
+    call: Annotated[str, AfterValidator(_module_and_function)] | None = None
+    entry_point: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    over: Over = "generated"
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        if (self.call is None) == (self.entry_point is None):
+            raise ValueError("a custom detector needs either call: module:function or entry_point: NAME")
+        return self
+
+
+def _refused(title: str, key: str, value: object, wrong: str) -> ValidationError:
+    """What pydantic raises of `value`, which stands under `key`: so the file's line is known."""
+    error = PydanticCustomError("value", "{wrong}", {"wrong": wrong})
+    return ValidationError.from_exception_data(title, [InitErrorDetails(type=error, loc=(key,), input=value)])
+
+
+def _usable_names(custom: dict[str, CustomDetector]) -> dict[str, CustomDetector]:
+    for name in custom:
+        if not _CUSTOM_NAME.fullmatch(name):
+            raise _refused("custom", name, name, "a detector's name is of small letters, digits and _, at most 32")
+        if name in QcConfig.model_fields:
+            raise _refused("custom", name, name, "there is a built-in detector of that name; take another")
+    return custom
+
+
 class QcConfig(Strict):
-    """Which version of each detector flags the records, as `name-version`."""
+    """Which version of each detector flags the records, as `name-version`.
+
+    `custom` are the campaign's own: the name of each is that of its flag, and with `_rate` that of its metric.
+    """
 
     runaway: str = "markers-v2"
     token_limit: str = "finish-v1"
     delimiter: str = "exact-v1"
     truncation: str = "sentence-v1"
     duplicate: str = "normalised-v1"
+    repetition: str = "ngram-v1"
+    custom: Annotated[dict[str, CustomDetector], AfterValidator(_usable_names)] = Field(default_factory=dict)
 
 
 _LIMIT = re.compile(r"\s*(<=|>=|<|>|=)\s*([0-9]+(?:\.[0-9]+)?)\s*(%?)\s*")
-_SHARES = ("_rate", "_acceptance", "_yield")
+_SHARES = ("_rate", "_acceptance", "_yield", "_diversity")
 SMALLEST_SHARE = 1e-6
 LARGEST_LIMIT = 1e12
 
@@ -82,9 +133,7 @@ def _limits_can_be_judged(checks: dict[str, Limit]) -> dict[str, Limit]:
     for metric, limit in checks.items():
         wrong = _wrong_share(limit) if metric.endswith(_SHARES) else None
         if wrong is not None:
-            error = PydanticCustomError("limit", "{wrong}", {"wrong": wrong})
-            line = InitErrorDetails(type=error, loc=(metric,), input=str(limit))
-            raise ValidationError.from_exception_data("checks", [line])
+            raise _refused("checks", metric, str(limit), wrong)
     return checks
 
 

@@ -108,6 +108,12 @@ def recipe_of(
     return json.dumps([*parts, hashes], sort_keys=True)
 
 
+def only_ruler_differs(recipe: str, other: str) -> bool:
+    """Whether two recipes (see `recipe_of`) differ in detectors or limits, and in nothing else."""
+    (*made, qc, gate, prompts), (*other_made, other_qc, other_gate, other_prompts) = json.loads(recipe), json.loads(other)
+    return (made, prompts) == (other_made, other_prompts) and (qc, gate) != (other_qc, other_gate)
+
+
 def create_spec(files: RunFiles, spec: RunSpec) -> None:
     """Write the spec of a new run; of several that try at once one succeeds, the others get a `RefusedError`."""
     try:

@@ -128,6 +128,7 @@ def _target(options: argparse.Namespace, examples: int, max_candidates: int | No
 def _from_flags(options: argparse.Namespace) -> tuple[RunSpec, Target, Path]:
     from engine.campaign.models import ModelConfig, Parameters
     from engine.campaign.naming import kind_of
+    from engine.campaign.policy import EarlyEnd, PolicyConfig
     from engine.campaign.spec import RunSpec, read_spec
     from engine.files import RunFiles
 
@@ -156,6 +157,7 @@ def _from_flags(options: argparse.Namespace) -> tuple[RunSpec, Target, Path]:
         prompts=_prompts(options.campaign_file),
         target=target,
         parameters=Parameters.model_validate(nested),
+        policy=PolicyConfig(early_end=EarlyEnd(unreachable=False)),  # --count is wanted, whatever the gate says
     )
     files = RunFiles(folder)
     if files.spec.is_file():

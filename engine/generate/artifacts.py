@@ -54,7 +54,7 @@ def write_artifacts(files: RunFiles, spec: RunSpec, prompts: PromptBuilder, sess
         if record.get("kept"):
             kept.append(record)
     kept.sort(key=lambda record: int(record["index"]))
-    ended = session.outcome in ("completed", "exhausted")  # a run that was stopped has not had its say
+    ended = session.outcome in ("completed", "exhausted", "decided")  # a run that was stopped has not had its say
     verdict = judge(spec.gate, spec.policy, tally, ended=ended, target=session.target.examples)
     commit = git_commit(Path(spec.workspace or Path.cwd()))
     rows = (_row(record, spec, prompts, commit) for record in kept)

@@ -31,6 +31,7 @@ from engine.generate.backends.base import (
 from engine.generate.cleaning import clean
 from engine.generate.critics import LABELS, CriticVerdict, judge
 from engine.generate.filters import filtered
+from engine.generate.gate_watch import GateWatch
 from engine.generate.history import History
 from engine.generate.items import Item, Outcome, record_of
 from engine.generate.lists import BARREN_LISTS, Lists
@@ -56,12 +57,14 @@ MOST_EVENTS = 256
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    outcome: Literal["completed", "exhausted", "stopped"]
+    outcome: Literal["completed", "exhausted", "decided", "stopped"]
     reason: str = ""
 
 
 class Pipeline:
     """Generates until `target` is met; `kept` and `candidates` are those of the whole run, earlier attempts included.
+
+    `seconds` is how long `run` took.
 
     `run` raises `RunFailedError` when nothing works, and `OSError` when a file cannot be written; every record that
     was written before stands.
@@ -78,6 +81,7 @@ class Pipeline:
         records: JournalWriter,
         journal: JournalWriter,
         progress: Progress,
+        gate: GateWatch,
         stop: StopRequests,
         attempt: int,
     ) -> None:
@@ -85,7 +89,7 @@ class Pipeline:
         self._target, self._max_candidates = target.examples, target.candidates_allowed
         self._backend, self._prompts = backend, prompts
         self._records, self._journal = records, journal
-        self._progress, self._stop, self._attempt = progress, stop, attempt
+        self._progress, self._gate, self._stop, self._attempt = progress, gate, stop, attempt
         self._events: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._done, self._highest = history.done, history.highest
         self._admission = Admission(
@@ -102,6 +106,7 @@ class Pipeline:
         self._flying: dict[int, Item] = {}
         self._lists = Lists(spec, backend, prompts, journal, self._when, attempt=attempt)
         self._said_stopping = False
+        self.seconds = 0.0
         self._beaten = time.monotonic()
         for event in history.lists:
             self._enqueue(self._lists.resume(event))
@@ -116,12 +121,19 @@ class Pipeline:
 
     def run(self) -> Ending:
         """Go on until an ending is reached; returns when nothing that belongs to the run is in flight any more."""
+        began = time.monotonic()
+        try:
+            return self._run()
+        finally:
+            self.seconds = time.monotonic() - began
+
+    def _run(self) -> Ending:
         self._stop.wake(self._events)
         while True:
             if not self._stop.requested:
                 self._admit()
                 self._ask_for_lists()
-            ending = self._ending()
+            ending = self._ending() or self._early_end()
             if ending is not None:
                 return ending
             self._take_events()
@@ -174,15 +186,29 @@ class Pipeline:
             return Ending("exhausted", what)
         return None
 
+    def _early_end(self) -> Ending | None:
+        """What the gate decides of a run that was not asked to stop: what is in flight is not worth waiting for."""
+        if self._stop.requested:
+            return None
+        reason = self._gate.look()
+        if reason is None:
+            return None
+        log.info("%s; %d items in flight are dropped", reason, len(self._flying))
+        self._drop()
+        return Ending("decided", reason)
+
     def _wind_down(self) -> None:
         if not self._said_stopping:
             self._said_stopping = True
             log.info("stopping: %d items in flight are finished first", len(self._flying))
         if self._stop.at_once and self._flying:
             log.info("stopping at once: %d items in flight are dropped and done again on restart", len(self._flying))
-            self._backend.cancel()
-            self._flying.clear()
-            self._admission.drop()
+            self._drop()
+
+    def _drop(self) -> None:
+        self._backend.cancel()
+        self._flying.clear()
+        self._admission.drop()
 
     # --- lists ---------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from engine.generate.artifacts import Session, write_artifacts
 from engine.generate.attaching import AttachedEngine, await_engine
 from engine.generate.backends import check_folder, check_model, models_folder, open_backend
 from engine.generate.backends.base import Backend
+from engine.generate.gate_watch import GateWatch
 from engine.generate.history import History, read_history, read_records
 from engine.generate.models.folder import ModelFolder
 from engine.generate.pipeline import Ending, Pipeline
@@ -43,7 +44,7 @@ from engine.logs.tail import LogTail
 from engine.logs.vllm_lines import root_cause
 from engine.qc.metrics import check_names
 
-Outcome = Literal["completed", "exhausted", "stopped", "failed"]
+Outcome = Literal["completed", "exhausted", "decided", "stopped", "failed"]
 PACKAGES = ("tokenizers", "pydantic")
 CAUSE_LINES = 400
 
@@ -252,6 +253,7 @@ class _Attempt:
             records=self.records,
             journal=self.journal,
             progress=progress,
+            gate=GateWatch(self.spec, self.target.examples, progress.tally),
             stop=self.stop,
             attempt=self.number,
         )
@@ -296,8 +298,16 @@ class _Attempt:
                 kept=pipeline.kept if pipeline else self.history.kept,
                 candidates=pipeline.candidates if pipeline else self.history.candidates,
                 reason=reason,
+                saved_s=self._saved_s(pipeline) if outcome == "decided" and pipeline else None,
             )
         )
+
+    def _saved_s(self, pipeline: Pipeline) -> float | None:
+        """Seconds to the target at the pace of this attempt; None where it kept nothing to tell a pace by."""
+        kept = pipeline.kept - self.history.kept
+        if kept <= 0:
+            return None
+        return round((self.target.examples - pipeline.kept) * pipeline.seconds / kept, 3)
 
     def _phase(self, phase: Phase) -> None:
         self._say(generator_beat(self.number))

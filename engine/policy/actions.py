@@ -18,7 +18,8 @@ class NextAction:
     `argv` is the exact command (None where there is nothing to run: wait, review, done, blocked); `run` is the run
     it starts, extends or waits for; `parameters` those of the run it would start; `changes` dotted names with
     (before, after) and `why` a reason per changed name. `cost_usd` and `duration_s` are forecasts, None when
-    unknown; `basis` says what they rest on.
+    unknown; `basis` says what they rest on. `rule` names the rule of the policy that fired, `numbers` are the figures
+    that it used, and `unless` says what would change its mind.
     """
 
     kind: NextKind
@@ -32,6 +33,9 @@ class NextAction:
     cost_usd: float | None = None
     duration_s: float | None = None
     basis: str | None = None
+    rule: str = ""
+    numbers: dict[str, Any] = field(default_factory=dict)
+    unless: str = ""
 
     @property
     def command(self) -> str | None:
@@ -52,4 +56,7 @@ class NextAction:
             "cost_usd": self.cost_usd,
             "duration_s": self.duration_s,
             "basis": self.basis,
+            "rule": self.rule,
+            "numbers": self.numbers,
+            "unless": self.unless,
         }

@@ -1,29 +1,35 @@
-"""The next action: a pure function of a campaign, its history and its money."""
+"""The next action: a pure function of a campaign, its history and its money.
+
+Each rule has a name, says which numbers it used and what would change its mind. `docs/gate.md` lists them.
+"""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from engine.budget.forecast import Forecast, extension_forecast, launch_forecast, rest_forecast, shortage
+from engine.budget.forecast import rest_forecast, shortage
 from engine.budget.money import Budget
 from engine.campaign.models import Campaign
-from engine.campaign.naming import iteration_number
-from engine.campaign.parameters import difference, flatten
 from engine.policy.actions import NextAction, NextKind
-from engine.policy.compare import Change, compare
+from engine.policy.compare import Comparison, compare
+from engine.policy.drafts import (
+    LEAST_EXTENSION,
+    draft_extension,
+    draft_review,
+    draft_start,
+    free_name,
+    next_iteration,
+)
 from engine.policy.history import PastRun, passing, trials, tries_spent
 from engine.policy.parameters import parameters_for
-from engine.policy.proposals import parent_of, parent_parameters, propose
-from engine.qc.metrics import METRICS
+from engine.policy.proposals import is_suspect, propose
+from engine.policy.tried import best_so_far, judged, parent_among
+from engine.qc.metrics import metric_of
+from engine.qc.verdicts import CheckVerdict
 
 __all__ = ["next_action", "parameters_for"]
-
-LEAST_EXTENSION = 20
-TELLING = ("stop", "max_tokens")
 
 
 def next_action(campaign: Campaign, runs: Sequence[PastRun], budget: Budget) -> NextAction:
@@ -39,11 +45,16 @@ def _due(campaign: Campaign, runs: Sequence[PastRun]) -> NextAction:
     if live is not None:
         return _wait(campaign, runs, live)
     if not runs:
-        return _start(campaign, runs, "launch", "pilot", "nothing has run yet: the pilot comes first")
+        first = draft_start(campaign, runs, "launch", "pilot", "nothing has run yet: the pilot comes first")
+        return _because(first, "first-run", {"runs": 0}, "any run of this campaign")
     scale = next((run for run in reversed(runs) if not run.trial), None)
     if scale is not None and (scale is runs[-1] or _finished(scale)):
         return _after_scale(campaign, scale)
     return _after_trial(campaign, runs, trials(runs)[-1])
+
+
+def _because(action: NextAction, rule: str, numbers: dict[str, Any], unless: str) -> NextAction:
+    return replace(action, rule=rule, numbers=numbers, unless=unless)
 
 
 def _within(budget: Budget, action: NextAction) -> NextAction:
@@ -51,7 +62,24 @@ def _within(budget: Budget, action: NextAction) -> NextAction:
     if lacking is None:
         return action
     reason = f"{action.kind} {action.run} is due ({action.reason}), but {lacking}; raise budget.limit_usd to go on"
-    return replace(action, kind="blocked", argv=None, reason=reason)
+    numbers = {"cost_usd": action.cost_usd, "left_usd": budget.left_usd, "limit_usd": budget.limit_usd}
+    blocked = replace(action, kind="blocked", argv=None, reason=reason)
+    return _because(blocked, "over-budget", numbers, "a higher budget.limit_usd, or fewer examples")
+
+
+def check_numbers(checks: Sequence[CheckVerdict]) -> dict[str, Any]:
+    """The figures of `checks` that rules use, by `metric.figure`."""
+    numbers: dict[str, Any] = {}
+    for check in checks:
+        figures = {
+            "n": check.n,
+            "failures": round(check.failures, 3),
+            "clean_to_pass": check.needs.clean_to_pass,
+            "failures_to_fail": check.needs.failures_to_fail,
+            "forecast": check.forecast,
+        }
+        numbers |= {f"{check.metric}.{name}": value for name, value in figures.items() if value is not None}
+    return numbers
 
 
 # --- by what there is -------------------------------------------------------------------------------------------
@@ -60,7 +88,10 @@ def _within(budget: Budget, action: NextAction) -> NextAction:
 def _wait(campaign: Campaign, runs: Sequence[PastRun], live: PastRun) -> NextAction:
     rest = rest_forecast(campaign, runs, live)
     reason = f"{live.name} is {live.state}: {live.kept} of {live.target} kept; gate {live.gate.sentence}"
-    return NextAction("wait", reason, run=live.name, duration_s=round(rest.duration_s, 1))
+    action = NextAction("wait", reason, run=live.name, duration_s=round(rest.duration_s, 1), basis=rest.basis)
+    numbers = {"kept": live.kept, "target": live.target, "forecast": live.gate.forecast}
+    early = ", which comes early if its gate cannot pass any more" if campaign.policy.early_end.unreachable else ""
+    return _because(action, "run-is-live", numbers, f"its end{early}")
 
 
 def _finished(scale: PastRun) -> bool:
@@ -69,33 +100,37 @@ def _finished(scale: PastRun) -> bool:
 
 def _after_scale(campaign: Campaign, scale: PastRun) -> NextAction:
     count = f"{scale.name} kept {scale.kept} of {scale.target}"
+    numbers = {"kept": scale.kept, "target": scale.target}
     if _finished(scale):
         pairs = f"its pairs are in artifacts/{campaign.name}/{scale.name}/pilot_data.jsonl"
-        return NextAction("done", f"{count}; gate {scale.gate.sentence}; {pairs}", run=scale.name)
+        done = NextAction("done", f"{count}; gate {scale.gate.sentence}; {pairs}", run=scale.name)
+        return _because(done, "scale-finished", numbers, "a regrade that it fails, or a new pilot")
     if scale.state in ("stopped", "failed", "lost"):
         return _interrupted(campaign, scale)
     if scale.gate.verdict == "fail" or not scale.gate.reachable:
-        return _review(campaign, scale, f"{count}, and its gate says {scale.gate.sentence}")
+        review = draft_review(campaign, scale, f"{count}, and its gate says {scale.gate.sentence}")
+        return _because(review, "scale-fails", numbers | check_numbers(_standing(scale)), "an iteration that passes")
     if scale.exhausted:
         ended = (
             f"all {scale.max_candidates} candidates are spent; raise scale.max_candidates, launch under another name"
         )
     else:
         ended = f"it ended before its target ({scale.reason or 'without a reason'})"
-    remedy = f"or take more: pilothouse extend {campaign.name}/{scale.name} --examples {scale.target + LEAST_EXTENSION}"
-    return NextAction("blocked", f"{count}: {ended}, {remedy}", run=scale.name)
+    more = f"pilothouse extend {campaign.name}/{scale.name} --examples {scale.target + LEAST_EXTENSION}"
+    blocked = NextAction("blocked", f"{count}: {ended}, or take more: {more}", run=scale.name)
+    return _because(blocked, "scale-is-short", numbers, "an extension that reaches the target")
 
 
 def _after_trial(campaign: Campaign, runs: Sequence[PastRun], last: PastRun) -> NextAction:
     if last.state in ("failed", "lost") or (last.state == "stopped" and _could_still_be_decided(last)):
         return _interrupted(campaign, last)
-    if last.gate.verdict == "pass" and passing(runs) is last:
-        return _scale(campaign, runs, last)
     if last.gate.verdict == "pass":
-        lacking = "its parameters are not known" if not last.parameters_known else "what it ran has changed since"
-        return _iterate(campaign, runs, f"{last.name} passes, but {lacking}: scale needs a run that stands behind it")
+        return _after_pass(campaign, runs, last)
+    suspect = _suspect_in_the_way(last)
+    if suspect:
+        return _suspected(campaign, last, suspect)
     if last.gate.verdict == "fail":
-        return _after_fail(campaign, runs, last)
+        return _retry_or_review(campaign, runs, last, "gate-fails", f"{last.name}: gate {last.gate.sentence}")
     return _after_undecided(campaign, runs, last)
 
 
@@ -116,176 +151,146 @@ def _interrupted(campaign: Campaign, run: PastRun) -> NextAction:
         reason += " as it was launched; after a change to the campaign file, launch under another --run name"
     if run.gate.verdict == "fail":
         reason += f", but its gate says {run.gate.sentence}: launch another --run instead"
-    return NextAction("blocked", reason, run=run.name)
+    blocked = NextAction("blocked", reason, run=run.name)
+    return _because(blocked, "run-was-interrupted", {"kept": run.kept, "target": run.target}, "its restart")
+
+
+def _after_pass(campaign: Campaign, runs: Sequence[PastRun], last: PastRun) -> NextAction:
+    numbers = check_numbers(last.gate.checks)
+    if passing(runs) is last:
+        name = free_name("scale", runs)
+        reason = f"{last.name}: gate {last.gate.sentence}; {campaign.scale.examples} examples with its parameters"
+        scale = draft_start(campaign, runs, "scale", name, reason, examples=campaign.scale.examples)
+        unless = (
+            "another model, other prompts, detectors or limits in the campaign file: those would have to pass first"
+        )
+        return _because(scale, "gate-passes", numbers, unless)
+    if last.parameters_known and last.only_ruler_differs:
+        reason = (
+            f"{last.name} passes by detectors or limits that are not the campaign's; put them under qc: and gate: in "
+            f"configs/{campaign.name}.yaml, so that scale is judged by what its run was judged by"
+        )
+        blocked = NextAction("blocked", reason, run=last.name)
+        return _because(blocked, "other-ruler", numbers, "the same qc: and gate: in the campaign file")
+    lacking = "its parameters are not known" if not last.parameters_known else "what it ran has changed since"
+    reason = f"{last.name} passes, but {lacking}: scale needs a run that stands behind it"
+    return _retry_or_review(campaign, runs, last, "pass-does-not-stand", reason)
+
+
+# --- undecided, failing ------------------------------------------------------------------------------------------
+
+
+def _standing(run: PastRun) -> list[CheckVerdict]:
+    """The checks that stand in the way for good: they fail, or cannot pass any more."""
+    return [check for check in run.gate.checks if check.verdict == "fail" or not check.reachable]
+
+
+def _suspect_in_the_way(run: PastRun) -> list[CheckVerdict]:
+    """The checks in the way, if every one of them is measured by a detector that may be wrong; else none."""
+    standing = _standing(run)
+    return standing if all(is_suspect(run, check.metric) for check in standing) else []
+
+
+def _suspected(campaign: Campaign, last: PastRun, checks: Sequence[CheckVerdict]) -> NextAction:
+    """Parameters cannot mend a broken ruler: a person has to look at what it flags."""
+    found = {check.metric: last.gate.detector_of(check.metric) for check in checks}
+    detectors = {one.kind: one for one in found.values() if one is not None}
+    said = "; ".join(f"{one.detector} is suspect: {one.suspect}" for one in detectors.values())
+    kind, run_id = next(iter(detectors)), f"{campaign.name}/{last.name}"
+    advice = (
+        f"look at ten of them with `pilothouse samples {run_id} --flag {kind} -n 10`, mark each with `--mark "
+        f"INDEX=true` or `=false`; if it is wrong, `pilothouse regrade {run_id} --qc FILE` tries another detector"
+    )
+    review = draft_review(campaign, last, f"{last.name}: gate {last.gate.sentence}; detector suspect: {said}", advice)
+    numbers = check_numbers(checks) | {
+        f"{one.kind}.{name}": value
+        for one in detectors.values()
+        for name, value in (
+            ("flagged", one.flagged),
+            ("marked_true", one.marked_true),
+            ("marked_false", one.marked_false),
+        )
+    }
+    return _because(review, "detector-suspect", numbers, "marks that show the flags to be right, or a saved regrade")
 
 
 def _after_undecided(campaign: Campaign, runs: Sequence[PastRun], last: PastRun) -> NextAction:
     open_checks = [check for check in last.gate.checks if check.verdict == "undecided"]
     unmeasured = [check.metric for check in open_checks if check.n == 0]
     if unmeasured and not last.imported and (last.kept > 0 or last.candidates == 0):
-        titles = ", ".join(METRICS[name].title if name in METRICS else name for name in unmeasured)
-        return _review(campaign, last, f"{last.name} left nothing to judge by: {titles} not known")
+        reason = f"{last.name} left nothing to judge by: {', '.join(map(_title, unmeasured))} not known"
+        review = draft_review(campaign, last, reason)
+        return _because(review, "nothing-measured", {"candidates": last.candidates}, "a run that leaves samples")
+    reason, forecast = f"{last.name}: gate {last.gate.sentence}", last.gate.forecast
+    least = campaign.policy.early_end.forecast_below
+    unlikely = least is not None and forecast is not None and forecast < least
     if last.gate.reachable and not last.imported and max(last.kept, last.target) < campaign.policy.extend_to:
-        return _extend(campaign, runs, last)
-    if last.imported:
+        if not unlikely:
+            return _extend(campaign, runs, last, open_checks, reason)
+        why = f"forecast {forecast:.0%} to pass by {campaign.policy.extend_to}, below policy.early_end.forecast_below"
+    elif last.imported:
         why = "it was imported and can't be extended"
     elif not last.gate.reachable:
         why = f"more samples cannot prove it by {campaign.policy.extend_to}"
     else:
         why = f"it has its {campaign.policy.extend_to} pairs already"
-    reason = f"{last.name}: gate {last.gate.sentence}; {why}"
-    return _retry_or_review(campaign, runs, last, reason + _compared(runs, last)[1])
+    return _retry_or_review(campaign, runs, last, "gate-not-proven", f"{reason}; {why}")
 
 
-def _after_fail(campaign: Campaign, runs: Sequence[PastRun], last: PastRun) -> NextAction:
-    change, words = _compared(runs, last)
-    reason = f"{last.name}: gate {last.gate.sentence}{words}"
-    if change == "worse":
-        return _review(campaign, last, reason)
-    return _retry_or_review(campaign, runs, last, reason)
-
-
-def _compared(runs: Sequence[PastRun], last: PastRun) -> tuple[Change, str]:
-    """How `last` did against the judged trial before it, and that in words."""
-    before = next((run for run in reversed(trials(runs)[:-1]) if run.candidates or run.kept or run.imported), None)
-    if before is None:
-        return "not known", ""
-    comparison = compare(before.gate, last.gate)
-    return comparison.change, f"; against {before.name}: {comparison.sentence}"
-
-
-def _retry_or_review(campaign: Campaign, runs: Sequence[PastRun], last: PastRun, reason: str) -> NextAction:
-    spent, allowed = tries_spent(runs), campaign.policy.max_retries + 1
-    if spent < allowed:
-        return _iterate(campaign, runs, f"{reason}; try {spent + 1} of {allowed}")
-    return _review(campaign, last, f"{reason}; all {allowed} tries are spent (policy.max_retries {allowed - 1})")
-
-
-# --- what can be done -------------------------------------------------------------------------------------------
-
-
-def _scale(campaign: Campaign, runs: Sequence[PastRun], proven: PastRun) -> NextAction:
-    name = _free_name("scale", runs)
-    reason = f"{proven.name}: gate {proven.gate.sentence}; {campaign.scale.examples} examples with its parameters"
-    return _start(campaign, runs, "scale", name, reason, examples=campaign.scale.examples)
-
-
-def _extend(campaign: Campaign, runs: Sequence[PastRun], run: PastRun) -> NextAction:
-    examples = min(campaign.policy.extend_to, max(run.kept + _more_pairs(run), run.target + LEAST_EXTENSION))
-    forecast = extension_forecast(campaign, runs, examples=examples - run.kept)
-    action = NextAction(
-        "extend",
-        f"{run.name}: gate {run.gate.sentence}; the same parameters, {run.target} → {examples} examples",
-        run=run.name,
-        argv=("pilothouse", "extend", f"{campaign.name}/{run.name}", "--examples", str(examples)),
-        parameters=run.parameters,
-        examples=examples,
-    )
-    return _priced(action, forecast)
-
-
-def _more_pairs(run: PastRun) -> int:
-    """Kept pairs that bring every open check the clean samples it lacks, at its present samples per pair."""
-    more = 0
-    for check in run.gate.checks:
-        clean = check.needs.clean_to_pass
-        if check.verdict == "undecided" and clean is not None:
-            more = max(more, math.ceil(clean * run.kept / check.n) if check.n and run.kept else clean)
-    return more
-
-
-def _iterate(campaign: Campaign, runs: Sequence[PastRun], reason: str) -> NextAction:
-    name = _next_iteration(campaign, runs)
-    return _start(campaign, runs, "iterate", name, reason)
-
-
-def _start(
-    campaign: Campaign,
-    runs: Sequence[PastRun],
-    kind: NextKind,
-    name: str,
-    reason: str,
-    *,
-    examples: int | None = None,
+def _extend(
+    campaign: Campaign, runs: Sequence[PastRun], last: PastRun, open_checks: Sequence[CheckVerdict], reason: str
 ) -> NextAction:
-    """Launch `name`: with the campaign's own parameters for it by name alone, with proposed ones spelled out."""
-    examples = examples if examples is not None else campaign.target.examples
-    parameters, parent = parameters_for(campaign, name, runs)
-    source = parent_of(runs) if kind == "iterate" else next((run for run in runs if run.name == parent), None)
-    before = parent_parameters(campaign, source)
-    changes = dict(sorted(difference(before, parameters).items(), key=lambda change: _telling(change[0])))
-    argv: tuple[str, ...] = ("pilothouse", "launch", campaign.name, "--run", name)
-    why = dict.fromkeys(changes, f"the campaign lists it for {name}")
-    if kind == "iterate" and name not in campaign.iterations:
-        _, why = propose(campaign, runs)
-        flat = flatten(parameters)
-        for key in changes:
-            argv += ("--set", f"{key}={_as_yaml(flat[key])}")
-    elif kind == "scale":
-        why = dict.fromkeys(changes, "scale.base_seed of the campaign")
-    action = NextAction(
-        kind,
-        reason + _in_words(changes),
-        run=name,
-        argv=argv,
-        parameters=parameters,
-        examples=examples,
-        changes=changes,
-        why={key: text for key, text in why.items() if key in changes},
+    forecast, policy = last.gate.forecast, campaign.policy
+    likely = f"; forecast: {forecast:.0%} likely to pass by {policy.extend_to}" if forecast is not None else ""
+    action = draft_extension(campaign, runs, last, reason + likely)
+    numbers = check_numbers(open_checks) | {"extend_to": policy.extend_to, "forecast": forecast}
+    closest = min(
+        (check for check in open_checks if check.needs.failures_to_fail),
+        key=lambda check: check.needs.failures_to_fail or 0,
+        default=None,
     )
-    return _priced(action, launch_forecast(campaign, runs, examples=examples))
+    unless = f"no way to pass by {policy.extend_to} any more"
+    if closest is not None:
+        unless = f"{closest.needs.failures_to_fail} failures in a row in {_title(closest.metric)}, or {unless}"
+    return _because(action, "could-be-proven", numbers, unless)
 
 
-def _review(campaign: Campaign, run: PastRun, reason: str) -> NextAction:
-    """A person (or a reviewer that the campaign names) has to look; nothing is started."""
-    advice = (
-        f"; look at `pilothouse compare {campaign.name}` and the samples, then launch a --run with --set of your own "
-        "or change the campaign"
-    )
-    cost = campaign.review.cost_usd if campaign.review else None
-    return NextAction("review", reason + advice, run=run.name, cost_usd=cost)
+def _title(metric: str) -> str:
+    known = metric_of(metric)
+    return known.title if known is not None else metric
 
 
-# --- small helpers ----------------------------------------------------------------------------------------------
+def _retry_or_review(campaign: Campaign, runs: Sequence[PastRun], last: PastRun, rule: str, reason: str) -> NextAction:
+    """Iterate while tries remain, from the best parameters so far; then a person has to look."""
+    spent, allowed = tries_spent(runs), campaign.policy.max_retries + 1
+    known = judged(runs)
+    before = parent_among(known[: known.index(last)], last) if last in known else None
+    if before is not None:
+        comparison = compare(before.gate, last.gate)
+        reason += f"; against {before.name}: {comparison.sentence}"
+        reason += _going_back(runs, last, comparison)
+    numbers: dict[str, Any] = check_numbers(_standing(last)) | {"tries": spent, "tries_allowed": allowed}
+    if spent >= allowed:
+        reason += f"; all {allowed} tries are spent (policy.max_retries {allowed - 1})"
+        review = draft_review(campaign, last, reason)
+        return _because(review, "tries-are-spent", numbers, "a higher policy.max_retries, or a regrade that passes")
+    name = next_iteration(campaign, runs)
+    proposal = propose(campaign, runs) if name not in campaign.iterations else None
+    if name not in campaign.iterations and proposal is None:
+        reason += "; no move within policy.bounds is left that was not tried and proven worse"
+        return _because(draft_review(campaign, last, reason), "no-move-left", numbers, "wider policy.bounds")
+    reason += f"; try {spent + 1} of {allowed}"
+    if proposal is not None and proposal.passed_over:
+        reason += f"; not again: {'; '.join(proposal.passed_over)}"
+    kind: NextKind = "iterate"
+    unless = f"an extension or regrade of {last.name} that changes its verdict, or values of your own (--set)"
+    return _because(draft_start(campaign, runs, kind, name, reason), rule, numbers, unless)
 
 
-def _priced(action: NextAction, forecast: Forecast) -> NextAction:
-    cost, duration = round(forecast.cost_usd, 4), round(forecast.duration_s, 1)
-    return replace(action, cost_usd=cost, duration_s=duration, basis=forecast.basis)
-
-
-def _free_name(name: str, runs: Sequence[PastRun]) -> str:
-    """`name`, or `name-2`, `name-3`, … when runs have it already."""
-    taken = {run.name for run in runs}
-    if name not in taken:
-        return name
-    return next(f"{name}-{number}" for number in range(2, len(taken) + 3) if f"{name}-{number}" not in taken)
-
-
-def _next_iteration(campaign: Campaign, runs: Sequence[PastRun]) -> str:
-    """The first that the campaign lists after the last one that ran, else the next number."""
-    taken = {run.name for run in runs}
-    listed = list(campaign.iterations)
-    ran = [position for position, name in enumerate(listed) if name in taken]
-    following = listed[ran[-1] + 1 :] if ran else listed
-    if following:
-        return following[0]
-    numbers = [number for name in taken if (number := iteration_number(name)) is not None]
-    return f"iteration-{max(numbers, default=0) + 1}"
-
-
-def _as_yaml(value: Any) -> str:
-    """A parameter's value as `--set` reads it: JSON is YAML, and keeps line breaks in strings visible."""
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _telling(parameter: str) -> tuple[bool, int, str]:
-    """Sorts parameters by how much a change of theirs says: stop strings and token limit first, the seed last."""
-    inner = parameter.rpartition(".")[2]
-    return parameter == "seed", TELLING.index(inner) if inner in TELLING else len(TELLING), parameter
-
-
-def _in_words(changes: dict[str, tuple[Any, Any]]) -> str:
-    """ "; changes response.stop, response.max_tokens". A seed that moves on is no news."""
-    names = [key for key in changes if key != "seed"]
-    return f"; changes {', '.join(names)}" if names else ""
+def _going_back(runs: Sequence[PastRun], last: PastRun, comparison: Comparison) -> str:
+    best = best_so_far(runs)
+    if best is None or best is last:
+        return ""
+    worse = [_title(check.metric) for check in comparison.checks if check.change == "worse"]
+    because = f" ({', '.join(worse)} proven worse)" if worse else ""
+    return f": back to the parameters of {best.name}, the best so far{because}"

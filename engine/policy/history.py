@@ -17,7 +17,8 @@ class PastRun:
     `kept` of `target` pairs from `candidates` of at most `max_candidates`; `exhausted`: it ended because those were
     spent. `active_s` seconds, `cost_usd` US dollars, `startup_s` seconds from launch to generating. An imported run
     is history but no try: it spent none of the gate's error probability. `recipe_stands`: model, prompts, program,
-    detectors and limits are still those of the campaign, so that what the run proved holds for the next one.
+    detectors and limits are still those of the campaign, so that what the run proved holds for the next one;
+    `only_ruler_differs`: all but detectors and limits are. `parent`: the run whose parameters it started from.
     """
 
     name: str
@@ -41,6 +42,8 @@ class PastRun:
     exhausted: bool = False
     parameters_known: bool = True
     recipe_stands: bool = True
+    only_ruler_differs: bool = False
+    parent: str | None = None
 
     @property
     def trial(self) -> bool:

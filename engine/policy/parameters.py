@@ -3,42 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from engine.campaign.models import Campaign, Parameters
 from engine.campaign.naming import iteration_number, kind_of
-from engine.campaign.parameters import iteration_parameters
+from engine.campaign.parameters import iteration_parameters, overlay
 from engine.errors import RefusedError
 from engine.policy.history import PastRun, passing, trials
-from engine.policy.proposals import parent_of, parent_parameters, propose
+from engine.policy.proposals import Proposal, parent_parameters, propose
+from engine.policy.tried import best_so_far, unused_seed
 
 
-def parameters_for(campaign: Campaign, run: str, runs: Sequence[PastRun]) -> tuple[Parameters, str | None]:
-    """Parameters of a new run named `run`, and the name of its parent.
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a new run starts with, `parent` the run whose parameters it goes on from. `proposal` where they are
+    proposed."""
 
-    A pilot takes the campaign's own; a listed iteration what the campaign lists; an `iteration-N` it does not list
-    what is proposed; any other name the newest run's parameters with the next seed. Scale takes those of the newest
-    passing run, with the seed `scale.base_seed`: `RefusedError` when no passing run stands behind it.
+    parameters: Parameters
+    parent: PastRun | None
+    proposal: Proposal | None = None
+
+
+def parameters_for(campaign: Campaign, run: str, runs: Sequence[PastRun]) -> Start:
+    """What a new run named `run` starts with.
+
+    A pilot takes the campaign's own parameters; a listed iteration what the campaign lists; an `iteration-N` it does
+    not list what is proposed, or where nothing is, the best so far with new samples; any other name the newest run's
+    with the next seed. Scale takes those of the newest passing run, with the seed `scale.base_seed`: `RefusedError`
+    when no passing run stands behind it.
     """
     kind = kind_of(run)
     if kind == "pilot":
-        return campaign.parameters, None
+        return Start(campaign.parameters, None)
     if kind == "scale":
         proven = passing(runs)
         if proven is None:
             raise _nothing_proven(campaign, runs)
-        return proven.parameters.model_copy(update={"seed": campaign.scale.base_seed}), proven.name
-    parent = parent_of(runs)
-    listed = iteration_parameters(campaign, run)
-    if listed is not None:
-        parameters = listed
-    elif parent is None:
-        parameters = campaign.parameters
-    elif iteration_number(run) is not None:
-        parameters, _ = propose(campaign, runs)
-    else:
-        base = parent_parameters(campaign, parent)
-        parameters = base.model_copy(update={"seed": (base.seed + 1) % 2**63})
-    return parameters, parent.name if parent else None
+        return Start(proven.parameters.model_copy(update={"seed": campaign.scale.base_seed}), proven)
+    ended = trials(runs)
+    newest = ended[-1] if ended else None
+    if run in campaign.iterations:
+        return _listed(campaign, run, runs, newest)
+    if newest is None:
+        return Start(campaign.parameters, None)
+    if iteration_number(run) is None:
+        base = parent_parameters(campaign, newest)
+        return Start(base.model_copy(update={"seed": (base.seed + 1) % 2**63}), newest)
+    best, proposal = best_so_far(runs), propose(campaign, runs)
+    if proposal is not None:
+        return Start(proposal.parameters, best, proposal)
+    base = parent_parameters(campaign, best)
+    return Start(base.model_copy(update={"seed": unused_seed(runs, base)}), best)
+
+
+def _listed(campaign: Campaign, run: str, runs: Sequence[PastRun], newest: PastRun | None) -> Start:
+    """The iterations stack as the campaign lists them. After one that was proven worse, what this one changes is laid
+    over the best parameters so far instead: the stack holds what made it worse."""
+    best = best_so_far(runs)
+    if best is None or best is newest or not best.parameters_known:
+        listed = iteration_parameters(campaign, run)
+        assert listed is not None
+        return Start(listed, newest)
+    changes = {"seed": unused_seed(runs, best.parameters)} | campaign.iterations[run]
+    return Start(overlay(best.parameters, changes, where=f"iterations.{run}"), best)
 
 
 def _nothing_proven(campaign: Campaign, runs: Sequence[PastRun]) -> RefusedError:

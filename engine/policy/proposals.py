@@ -1,30 +1,37 @@
-"""Parameters for an iteration that the campaign does not list: one thin rule per failing check, each with its reason.
+"""Parameters for an iteration that the campaign does not list: one hypothesis at a time, with its reason.
 
-Tightening is a guess, not a law. The next run's comparison says whether it helped.
+From the best parameters so far, for the check that stands most in the way, the most telling move within bounds. A move
+that was tried and proven worse is never made again; one that was proven better is made further, and what has not been
+tried comes before what showed nothing.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from engine.campaign.models import Campaign, Parameters
 from engine.campaign.parameters import flatten, overlay
 from engine.policy.history import PastRun, trials
-from engine.qc.metrics import METRICS
+from engine.policy.moves import Move, Situation, moves_for
+from engine.policy.tried import Tried, best_so_far, judged, tried, unused_seed
 from engine.qc.verdicts import CheckVerdict
 
-STOP_STRINGS = ("\nInstruction", "\nQ:", "\n###", "\nUser:", "\nResponse:")
-TOKENS_FACTOR, TOKENS_STEP, MOST_TOKENS = 1.25, 5, 32_768
-INSTRUCTION_STEP, LEAST_INSTRUCTION_TEMPERATURE, MOST_INSTRUCTION_TEMPERATURE = 0.1, 0.2, 1.5
-RESPONSE_STEP, LEAST_RESPONSE_TEMPERATURE = 0.05, 0.05
+NEW_SAMPLES = "new samples: a seed that no run had"
 
 
-def parent_of(runs: Sequence[PastRun]) -> PastRun | None:
-    """The run that an iteration starts from: the newest pilot or iteration that has ended."""
-    found = trials(runs)
-    return found[-1] if found else None
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """`parameters` to try next, from those of `base` (None: the campaign's own); `why` has a reason per changed
+    parameter. `metric` is the check that it is for, None where only the seed moves on. `passed_over` says which moves
+    were not made, and why."""
+
+    parameters: Parameters
+    base: str | None
+    why: dict[str, str]
+    metric: str | None
+    passed_over: tuple[str, ...] = ()
 
 
 def parent_parameters(campaign: Campaign, parent: PastRun | None) -> Parameters:
@@ -32,75 +39,98 @@ def parent_parameters(campaign: Campaign, parent: PastRun | None) -> Parameters:
     return parent.parameters if parent is not None and parent.parameters_known else campaign.parameters
 
 
-def propose(campaign: Campaign, runs: Sequence[PastRun]) -> tuple[Parameters, dict[str, str]]:
-    """What to try next, and a reason per changed parameter (dotted name). The seed always moves on."""
-    parent = parent_of(runs)
+def propose(campaign: Campaign, runs: Sequence[PastRun]) -> Proposal | None:
+    """What to try next; None when no move is left within bounds that was not proven worse.
+
+    Checks whose detector is suspect are left alone: parameters cannot mend a broken ruler.
+    """
+    parent = best_so_far(runs)
     base = parent_parameters(campaign, parent)
-    flat, why = flatten(base), {}
-    wanting = _wanting(parent)
-    changes: dict[str, Any] = {}
-    if parent is not None and wanting:
-        for name, value, reason in _steps(base, wanting):
-            if name not in changes and value != flat[name]:
-                changes[name], why[name] = value, f"{reason} in {parent.name}"
-    changes["seed"] = (base.seed + 1) % 2**63
-    why["seed"] = "new samples: the parent's seed and one"
-    return overlay(base, _nested(changes), where="the proposal"), why
+    seed = unused_seed(runs, base)
+    wanting = wanting_checks(parent)
+    if parent is None or not wanting:
+        return Proposal(base.model_copy(update={"seed": seed}), _name(parent), {"seed": NEW_SAMPLES}, None)
+    first = next((run.parameters for run in judged(runs) if run.parameters_known), base)
+    situation = Situation(campaign, base, {check.metric: check for check in wanting}, first)
+    passed_over: list[str] = []
+    for check in wanting:
+        move = _best_move(situation, check, runs, passed_over)
+        if move is not None:
+            changes = dict(move.values) | {"seed": seed}
+            why = {name: f"{move.reason} in {parent.name}" for name, _ in move.values} | {"seed": NEW_SAMPLES}
+            parameters = overlay(base, nested(changes), where="the proposal")
+            return Proposal(parameters, parent.name, why, check.metric, tuple(dict.fromkeys(passed_over)))
+    return None
 
 
-def _wanting(parent: PastRun | None) -> dict[str, CheckVerdict]:
-    """The checks that fail or cannot pass any more; where there are none, those that are not proven yet."""
+def _name(run: PastRun | None) -> str | None:
+    return run.name if run is not None else None
+
+
+def wanting_checks(parent: PastRun | None) -> list[CheckVerdict]:
+    """What stands in the way, in the gate's order: checks that fail, then those that cannot pass any more, or else
+    those that are not proven yet; without those of a suspect detector."""
     if parent is None:
-        return {}
-    checks = parent.gate.checks
-    bad = [check for check in checks if check.verdict == "fail" or not check.reachable]
-    return {check.metric: check for check in bad or [check for check in checks if check.verdict == "undecided"]}
+        return []
+    gate = parent.gate
+    sound = [check for check in gate.checks if not is_suspect(parent, check.metric)]
+    failing = [check for check in sound if check.verdict == "fail"]
+    hopeless = [check for check in sound if check.verdict != "fail" and not check.reachable]
+    return failing + hopeless or [check for check in sound if check.verdict == "undecided"]
 
 
-def _steps(base: Parameters, wanting: dict[str, CheckVerdict]) -> list[tuple[str, Any, str]]:
-    """(dotted name, new value, reason), most telling first."""
-    response, instruction = base.response, base.instruction
-    steps: list[tuple[str, Any, str]] = []
-    cooler = round(max(min(LEAST_RESPONSE_TEMPERATURE, response.temperature), response.temperature - RESPONSE_STEP), 4)
-    unstopped = "runaway_rate" in wanting and not response.stop
-    if unstopped:
-        steps.append(("response.stop", list(STOP_STRINGS), f"{_words(wanting['runaway_rate'])} without stop strings"))
-    elif "runaway_rate" in wanting:
-        reason = f"{_words(wanting['runaway_rate'])} although stop strings are set"
-        steps.append(("response.temperature", cooler, reason))
-    if "token_limit_rate" in wanting and not unstopped:
-        more = math.ceil(response.max_tokens * TOKENS_FACTOR / TOKENS_STEP) * TOKENS_STEP
-        steps.append(("response.max_tokens", min(more, MOST_TOKENS), _words(wanting["token_limit_rate"])))
-    if found := _first(wanting, "instruction_acceptance", "instruction_yield"):
-        least = min(LEAST_INSTRUCTION_TEMPERATURE, instruction.temperature)
-        calmer = round(max(least, instruction.temperature - INSTRUCTION_STEP), 4)
-        steps.append(("instruction.temperature", calmer, _words(found)))
-    elif "duplicate_rate" in wanting:
-        most = max(MOST_INSTRUCTION_TEMPERATURE, instruction.temperature)
-        livelier = round(min(most, instruction.temperature + INSTRUCTION_STEP), 4)
-        steps.append(("instruction.temperature", livelier, _words(wanting["duplicate_rate"])))
-    if found := _first(wanting, "pair_acceptance", "pair_yield"):
-        steps.append(("response.temperature", cooler, _words(found)))
-    return steps or [("response.temperature", cooler, _words(next(iter(wanting.values()))))]
+def is_suspect(run: PastRun, metric: str) -> bool:
+    """Whether the detector that `metric` is measured by may be wrong."""
+    detector = run.gate.detector_of(metric)
+    return detector is not None and bool(detector.suspect)
 
 
-def _first(wanting: dict[str, CheckVerdict], *metrics: str) -> CheckVerdict | None:
-    return next((wanting[metric] for metric in metrics if metric in wanting), None)
+def _best_move(
+    situation: Situation, check: CheckVerdict, runs: Sequence[PastRun], passed_over: list[str]
+) -> Move | None:
+    """The move for `check` with the best record; of equals the first."""
+    attempts, flat = tried(runs), flatten(situation.base)
+    ranked: list[tuple[int, Move]] = []
+    for move in moves_for(situation, check):
+        made = [attempt for attempt in attempts if all(attempt.made(name, flat[name], to) for name, to in move.values)]
+        against = next((attempt for attempt in made if _speaks_against(attempt, check.metric)), None)
+        if against is not None:
+            passed_over.append(f"{_moved(move)} was proven worse in {against.run}")
+        elif (twin := _same_parameters(situation.base, move, runs)) is not None:
+            passed_over.append(f"{_moved(move)} gives the parameters of {twin}")
+        else:
+            helped = any(_change_of(attempt, check.metric) == "better" for attempt in made)
+            ranked.append((0 if helped else 1 if not made else 2, move))
+    return min(ranked, key=lambda found: found[0])[1] if ranked else None
 
 
-def _words(check: CheckVerdict) -> str:
-    """ "token limit 24 of 46"."""
-    metric = METRICS.get(check.metric)
-    title = metric.title if metric else check.metric
-    return f"{title} {'fails' if check.verdict == 'fail' else 'is not proven'} ({check.failures:.4g} of {check.n})"
+def _speaks_against(attempt: Tried, metric: str) -> bool:
+    """Proven worse: the run as a whole, or in the very check that the move is for."""
+    return attempt.outcome.change == "worse" or _change_of(attempt, metric) == "worse"
 
 
-def _nested(changes: dict[str, Any]) -> dict[str, Any]:
-    nested: dict[str, Any] = {}
+def _change_of(attempt: Tried, metric: str) -> str:
+    return next((check.change for check in attempt.outcome.checks if check.metric == metric), "not known")
+
+
+def _same_parameters(base: Parameters, move: Move, runs: Sequence[PastRun]) -> str | None:
+    """The trial that had just what `move` leads to, whatever its seed; None when there is none."""
+    wanted = flatten(overlay(base, nested(dict(move.values)), where="the proposal")) | {"seed": 0}
+    known = (run for run in trials(runs) if run.parameters_known)
+    return next((run.name for run in known if flatten(run.parameters) | {"seed": 0} == wanted), None)
+
+
+def _moved(move: Move) -> str:
+    return ", ".join(name for name, _ in move.values)
+
+
+def nested(changes: dict[str, Any]) -> dict[str, Any]:
+    """Dotted names as nested mappings, the way a campaign file writes them."""
+    found: dict[str, Any] = {}
     for name, value in changes.items():
         group, dot, inner = name.partition(".")
         if dot:
-            nested.setdefault(group, {})[inner] = value
+            found.setdefault(group, {})[inner] = value
         else:
-            nested[name] = value
-    return nested
+            found[name] = value
+    return found

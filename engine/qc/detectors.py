@@ -14,6 +14,7 @@ from typing import Any
 from engine.campaign.grading import QcConfig
 from engine.errors import ConfigurationError
 from engine.qc.markers import NEW_PROMPT
+from engine.qc.repetition import before_a_new_prompt, first_repeat, is_repetitive
 
 Record = Mapping[str, Any]
 Span = tuple[str, int, int]
@@ -22,7 +23,7 @@ Span = tuple[str, int, int]
 Count = Callable[[Record], int | None]
 Spans = Callable[[Record], list[Span]]
 
-DETECTOR_KINDS = ("runaway", "token_limit", "delimiter", "truncation", "duplicate")
+DETECTOR_KINDS = ("runaway", "token_limit", "delimiter", "truncation", "duplicate", "repetition")
 DROPPED_DUPLICATES = frozenset({"duplicate", "near_duplicate"})
 
 
@@ -32,18 +33,24 @@ def _no_spans(_: Record) -> list[Span]:
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """One rule. `count` says how often it strikes (0: not at all; None: the record lacks what it needs)."""
+    """One rule. `count` says how often it strikes (0: not at all; None: the record lacks what it needs).
+
+    `fact`: it reads what is so (a finish reason, a string), and is no rule of thumb. `reads_raw`: it looks at the raw
+    completion, of which cleaning leaves less. A custom one has no version.
+    """
 
     kind: str
     name: str
-    version: int
+    version: int | None
     count: Count
     spans: Spans = _no_spans
+    fact: bool = False
+    reads_raw: bool = False
 
     @property
     def id(self) -> str:
-        """`markers-v2`."""
-        return f"{self.name}-v{self.version}"
+        """`markers-v2`; of a custom one what it is called by, `my_checks:is_refusal`."""
+        return self.name if self.version is None else f"{self.name}-v{self.version}"
 
     def flag(self, record: Record) -> bool | None:
         count = self.count(record)
@@ -96,7 +103,7 @@ def _length_v1(delimiter: str) -> Detector:
     def spans(record: Record) -> list[Span]:
         return _answer_span(record, delimiter, 0) if count(record) else []
 
-    return Detector("runaway", "length", 1, count, spans)
+    return Detector("runaway", "length", 1, count, spans, reads_raw=True)
 
 
 def _markers_v2(delimiter: str) -> Detector:
@@ -134,7 +141,32 @@ def _markers_v2(delimiter: str) -> Detector:
             start = MARKERS_V2_CHARACTERS if len(answer) > MARKERS_V2_CHARACTERS else 0
         return _answer_span(record, delimiter, start)
 
-    return Detector("runaway", "markers", 2, count, spans)
+    return Detector("runaway", "markers", 2, count, spans, reads_raw=True)
+
+
+# --- repetition ------------------------------------------------------------------------------------------------
+
+
+def _ngram_v1(delimiter: str) -> Detector:
+    """The completion repeats itself (`engine.qc.repetition` says when), or its server cut it short for that.
+
+    It looks at the raw completion, up to its delimiter and to the first new prompt. Cleaning cuts at a blank line, and
+    with it the loop whose turns are paragraphs; the tokens are spent all the same, and the penalty that would mend it
+    acts on what is generated. What stands after a new prompt is left to the runaway detector.
+    """
+
+    def count(record: Record) -> int | None:
+        if record.get("finish_reason") == "repetition":
+            return 1
+        answer = _answer(record, delimiter)
+        return None if answer is None else int(is_repetitive(before_a_new_prompt(answer)))
+
+    def spans(record: Record) -> list[Span]:
+        field, answer = completion_field(record), _answer(record, delimiter)
+        found = first_repeat(before_a_new_prompt(answer)) if answer is not None else None
+        return [(field, *found)] if field is not None and found is not None else []
+
+    return Detector("repetition", "ngram", 1, count, spans, reads_raw=True)
 
 
 # --- token limit, delimiter ------------------------------------------------------------------------------------
@@ -150,7 +182,7 @@ def _finish_v1(_: str) -> Detector:
         hit = record.get("hit_token_limit")
         return int(hit) if isinstance(hit, bool) else None
 
-    return Detector("token_limit", "finish", 1, count)
+    return Detector("token_limit", "finish", 1, count, fact=True)
 
 
 def _exact_v1(delimiter: str) -> Detector:
@@ -167,7 +199,7 @@ def _exact_v1(delimiter: str) -> Detector:
             ("response", match.start(), match.end()) for match in re.finditer(re.escape(delimiter), record["response"])
         ]
 
-    return Detector("delimiter", "exact", 1, count, spans)
+    return Detector("delimiter", "exact", 1, count, spans, fact=True)
 
 
 # --- truncation ------------------------------------------------------------------------------------------------
@@ -216,7 +248,7 @@ def _normalised_v1(_: str) -> Detector:
         outcome = record.get("outcome")
         return int(outcome in DROPPED_DUPLICATES) if isinstance(outcome, str) else None
 
-    return Detector("duplicate", "normalised", 1, count)
+    return Detector("duplicate", "normalised", 1, count, fact=True)
 
 
 # --- registry --------------------------------------------------------------------------------------------------
@@ -227,6 +259,7 @@ _FACTORIES: dict[str, dict[str, Callable[[str], Detector]]] = {
     "delimiter": {"exact-v1": _exact_v1},
     "truncation": {"sentence-v1": _sentence_v1},
     "duplicate": {"normalised-v1": _normalised_v1},
+    "repetition": {"ngram-v1": _ngram_v1},
 }
 
 
@@ -236,7 +269,10 @@ def known_detectors(kind: str) -> list[str]:
 
 
 def resolve_detectors(qc: QcConfig, delimiter: str) -> dict[str, Detector]:
-    """One detector per kind, as `qc` names them; `ConfigurationError` for an id that does not exist."""
+    """One built-in detector per kind, as `qc` names them; `ConfigurationError` for an id that does not exist.
+
+    `engine.qc.custom.detectors_of` gives these and the campaign's own.
+    """
     detectors: dict[str, Detector] = {}
     for kind in DETECTOR_KINDS:
         name = getattr(qc, kind)

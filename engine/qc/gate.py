@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from engine.campaign.grading import GateConfig, Limit
 from engine.campaign.policy import PolicyConfig
-from engine.qc import sentences
+from engine.qc import forecast, sentences
 from engine.qc.metrics import METRICS, MetricKind
 from engine.qc.rule import bounded_exp, rule_for
 from engine.qc.statistics import lower_bound, upper_bound
@@ -115,7 +115,17 @@ def judge_figures(
         confidence=gate.confidence,
         reachable=all(check.reachable for check in checks),
         sentence=sentences.gate_sentence(verdict, checks, gate.confidence, policy.extend_to),
+        forecast=_gate_forecast(checks) if bounds and verdict == "undecided" else None,
     )
+
+
+def _gate_forecast(checks: Iterable[CheckVerdict]) -> float | None:
+    """Over the checks that more samples decide: what has passed is taken to stay so, what only the end settles to
+    hold."""
+    open_checks = [check for check in checks if check.verdict == "undecided"]
+    if not all(check.n for check in open_checks):
+        return None
+    return forecast.together(check.forecast for check in open_checks if check.needs.failures_to_fail is not None)
 
 
 def _overall(verdicts: list[Verdict], ended: bool) -> Verdict:
@@ -135,6 +145,7 @@ class _Outcome:
     threshold: float | None = None
     evidence_fail: float | None = None
     threshold_fail: float | None = None
+    forecast: float | None = None
 
 
 def judge_check(
@@ -158,7 +169,7 @@ def judge_check(
         if known.kind != "count" and tau is not None and 0 < tau < 1:
             outcome = _by_the_rule(tau, n, failures, setting, by_list=by_list)
         else:
-            outcome = _at_the_end(known.kind, limit, failures if n else None, value, setting)
+            outcome = _at_the_end(known.kind, limit, (n, failures), value, setting)
     bounded = setting.bounds and n > 0 and known is not None and known.kind != "count" and not by_list
     confidence = setting.confidence if bounded else None
     check = CheckVerdict(
@@ -180,6 +191,7 @@ def judge_check(
         reachable=outcome.reachable,
         sentence="",
         by_list=by_list,
+        forecast=outcome.forecast,
     )
     sentence = sentences.check_sentence(
         check, limit, plain=setting.confidence is None, ended=setting.ended, extend_to=setting.extend_to
@@ -201,18 +213,22 @@ def _by_the_rule(tau: float, n: int, failures: float, setting: Setting, *, by_li
     log_pass, log_fail = rule.log_pass(failures, n), rule.log_fail(failures, n)
     to_pass = rule.clean_to_pass(failures, n)
     verdict: Verdict = "undecided"
+    horizon = setting.horizon(n, by_list=by_list)
     if to_pass == 0:
         verdict = "pass"
     elif rule.fails(failures, n):
         verdict = "fail"
     return _Outcome(
         verdict=verdict,
-        reachable=n + to_pass <= setting.horizon(n, by_list=by_list),
+        reachable=n + to_pass <= horizon,
         needs=Needs(to_pass, rule.failures_to_fail(failures, n)) if verdict == "undecided" else _DECIDED,
         evidence=bounded_exp(log_pass),
         threshold=rule.pass_threshold,
         evidence_fail=bounded_exp(log_fail),
         threshold_fail=rule.fail_threshold,
+        forecast=forecast.chance_to_pass(rule, failures, n, horizon)
+        if setting.bounds and verdict == "undecided"
+        else None,
     )
 
 
@@ -224,16 +240,17 @@ def _plain(limit: Limit, value: float | None) -> _Outcome:
 
 
 def _at_the_end(
-    kind: MetricKind, limit: Limit, failures: float | None, value: float | None, setting: Setting
+    kind: MetricKind, limit: Limit, counts: tuple[int, float], value: float | None, setting: Setting
 ) -> _Outcome:
     """Checks that only the whole run settles: `= 0`, counts, and limits outside what a rate can be.
 
     A limit from above is broken for good by the first occurrence too many, a count from below reached for good;
-    everything else waits for the end. `failures` is None before the first sample.
+    everything else waits for the end. `counts` are samples and failures among them.
     """
+    n, failures = counts
     none_allowed = kind != "median" and limit.value == 0 and limit.op in ("=", "<=", "<")
     present = failures if kind == "count" or none_allowed else value
-    if failures is None or present is None:
+    if n == 0 or present is None:
         return _Outcome("undecided", reachable=True)
     holds = _COMPARE[limit.op](present, limit.value)
     from_above = none_allowed or (kind == "count" and limit.op in ("<", "<="))
@@ -245,4 +262,10 @@ def _at_the_end(
     if not from_above:
         return _Outcome("undecided", reachable=True)
     spare = math.ceil(limit.value) if limit.op == "<" else math.floor(limit.value) + 1
-    return _Outcome("undecided", reachable=True, needs=Needs(None, spare - round(failures)))
+    none_yet = none_allowed and failures == 0 and setting.bounds
+    return _Outcome(
+        "undecided",
+        reachable=True,
+        needs=Needs(None, spare - round(failures)),
+        forecast=forecast.chance_of_none(n, setting.horizon(n)) if none_yet else None,
+    )

@@ -65,6 +65,11 @@ METRICS: dict[str, Metric] = {row[0]: Metric(*row, position) for position, row i
 KEPT, MEDIAN = METRICS["examples"].position, METRICS["median_tokens"].position
 
 
+def metric_of(name: str) -> Metric | None:
+    """The metric that a check or a column names; None when there is no such one."""
+    return METRICS.get(name)
+
+
 def is_kept(record: Record) -> bool:
     """A kept pair. A foreign row that says nothing of it is kept when it has a response: such files hold only those."""
     kept = record.get("kept")

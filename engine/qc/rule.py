@@ -70,6 +70,13 @@ class Rule:
             more += 1
         return more
 
+    def most_failures(self, n: int) -> int:
+        """Most failures among `n` samples with which the check still passes; -1 when `n` are too few for any."""
+        most = math.floor((n * self.on_clean - math.log(self.pass_threshold)) / (self.on_clean - self.on_failure)) + 1
+        while most >= 0 and not self.passes(most, n):
+            most -= 1
+        return max(most, -1)
+
     def failures_to_fail(self, failures: float, n: int) -> int:
         """Least number of further failures in a row that fail the check; 0 when it fails already."""
         low, high = -1, 0

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from engine.budget.ledger import Meter
-from engine.campaign.spec import RunSpec
+from engine.campaign.spec import RunSpec, only_ruler_differs
 from engine.files import RunFiles
 from engine.journal.events import AnyEvent, GeneratorBeat, Heartbeat, KeeperStarted, RunEnded, parse_event
 from engine.journal.reader import JournalReader
@@ -276,7 +276,16 @@ class RunReplay:
             loading=sanitise(course.loading_text, 120) if live else "",
             figures=course.figures if live else None,
             gpus=course.gpus if live else (),
+            saved_usd=self._saved_usd(),
         )
+
+    def _saved_usd(self) -> float | None:
+        """What the present attempt's early end spared of its devices' time."""
+        word = self._course.outcome
+        if word is None or word.saved_s is None:
+            return None
+        devices = max(1, len(self.meter.devices))
+        return round(word.saved_s * devices * self.spec.budget.gpu_usd_per_hour / 3600, 6)
 
     def _counts(self, foreign: bool) -> Counts:
         ours = self._tally.counts()
@@ -326,6 +335,7 @@ class RunReplay:
     def past(self, snapshot: RunSnapshot, recipe: str | None = None, *, startup_s: float | None = None) -> PastRun:
         """The run as the policy sees it. `recipe` is the campaign's present one, see `engine.campaign.spec`;
         `startup_s` takes the place of the start-up that was measured, where that of the next run would be another."""
+        stands = recipe is None or snapshot.imported or self.spec.recipe == recipe
         return PastRun(
             name=snapshot.name,
             kind=snapshot.kind,
@@ -347,7 +357,9 @@ class RunReplay:
             attempt=snapshot.attempt,
             exhausted=self._course.exhausted,
             parameters_known=snapshot.parameters_known,
-            recipe_stands=recipe is None or snapshot.imported or self.spec.recipe == recipe,
+            parent=self.spec.parent,
+            recipe_stands=stands,
+            only_ruler_differs=not stands and recipe is not None and only_ruler_differs(self.spec.recipe, recipe),
         )
 
 

@@ -18,6 +18,7 @@ from engine.files import NAME, RunFiles, Workspace
 from engine.policy.actions import NextAction
 from engine.policy.decide import next_action
 from engine.policy.history import PastRun
+from engine.policy.suspicion import with_suspicions
 from engine.replay.campaigns import load_checked
 from engine.replay.engines import attached_to, engine_snapshot, start_of_a_run_s
 from engine.replay.run import RunReplay
@@ -117,6 +118,7 @@ class WorkspaceReplay:
             )
         kept = _kept(engines, config, runs)
         runs = [_with_engine(run, kept) for run in runs]
+        runs = [replace(run, gate=gate) for run, gate in zip(runs, with_suspicions(runs), strict=True)]
         start_s = start_of_a_run_s(config, present_engine(kept), _starts(engines, config))
         past = tuple(replay.past(run, recipe, startup_s=start_s) for replay, run in zip(replays, runs, strict=True))
         self._past[name] = past

@@ -9,6 +9,7 @@ from engine.supervise.generator import Exit, signal_name
 
 _LIKELY_CAUSE = {"SIGKILL": " (out of memory?)", "SIGBUS": " (disk full or file truncated?)"}
 
+_FINISHED = ("completed", "decided")
 LOST_REMEDY = "what was generated is kept, `restart` goes on"
 
 
@@ -45,7 +46,7 @@ def judge(
     its log, sanitised. Where nobody saw the exit code, only the generator's own word makes it succeeded; `rebooted`:
     the machine has started anew since. `endless`: it was to go on until it is stopped, as an engine is.
     """
-    if order is not None and order.fault and not (own_word is not None and own_word.outcome == "completed"):
+    if order is not None and order.fault and not (own_word is not None and own_word.outcome in _FINISHED):
         return Ending("failed", order.reason)
     if own_word is not None and (ended.code == 0 or not ended.known):
         return _by_own_word(own_word, order)
@@ -72,6 +73,8 @@ def _by_own_word(word: GenerationEnded, order: StopOrder | None) -> Ending:
         return Ending("succeeded", word.reason or f"completed: kept {word.kept}")
     if word.outcome == "exhausted":
         return Ending("succeeded", word.reason or f"max_candidates spent: kept {word.kept}")
+    if word.outcome == "decided":
+        return Ending("succeeded", word.reason or f"its gate ended it early: kept {word.kept}")
     if word.outcome == "stopped":
         return Ending("stopped", order.reason if order else word.reason or "the generator was asked to stop")
     return Ending("failed", word.reason or "the generator says it failed")

@@ -11,8 +11,10 @@ from hypothesis import settings
 
 from engine.campaign.loading import Prompts, PromptText
 from engine.campaign.models import Parameters, Pipeline, Target
+from engine.campaign.policy import EarlyEnd, PolicyConfig
 from engine.campaign.spec import RunSpec
 from engine.files import RunFiles
+from engine.generate.gate_watch import GateWatch
 from engine.generate.history import read_history, read_records
 from engine.generate.pipeline import Ending
 from engine.generate.pipeline import Pipeline as Generation
@@ -39,7 +41,10 @@ PROMPTS = Prompts(
 )
 
 
-def make_spec(concurrency: int | None = None, **parameters: Any) -> RunSpec:
+NEVER_EARLY = PolicyConfig(early_end=EarlyEnd(unreachable=False))
+
+
+def make_spec(concurrency: int | None = None, *, policy: PolicyConfig = NEVER_EARLY, **parameters: Any) -> RunSpec:
     return RunSpec(
         campaign="test",
         run="pilot",
@@ -47,6 +52,7 @@ def make_spec(concurrency: int | None = None, **parameters: Any) -> RunSpec:
         prompts=PROMPTS,
         pipeline=Pipeline(list_shots=2, concurrency=concurrency),
         parameters=Parameters.model_validate(parameters),
+        policy=policy,
     )
 
 
@@ -63,6 +69,10 @@ def run_pipeline(
     spec = spec or make_spec()
     files = RunFiles(folder)
     folder.mkdir(exist_ok=True)
+    progress = Progress(spec, target.examples)
+    if files.records.exists():
+        for record in read_records(files):
+            progress.tally.add(record)
     with JournalWriter(files.generator_journal) as journal, JournalWriter(files.records) as records:
         pipeline = Generation(
             spec,
@@ -72,7 +82,8 @@ def run_pipeline(
             history=read_history(files),
             records=records,
             journal=journal,
-            progress=Progress(spec, target.examples),
+            progress=progress,
+            gate=GateWatch(spec, target.examples, progress.tally),
             stop=stop or StopRequests(),
             attempt=attempt,
         )

@@ -15,7 +15,8 @@ from engine.campaign.parameters import assign
 from engine.errors import EXIT_REFUSED, RefusedError
 from engine.policy.decide import next_action, parameters_for
 from engine.policy.history import PastRun
-from engine.policy.proposals import STOP_STRINGS
+from engine.policy.moves import STOP_STRINGS
+from engine.qc.verdicts import DetectorEvidence
 from tests.policy.histories import (
     FEWER_RUNAWAYS,
     GOOD,
@@ -31,74 +32,176 @@ from tests.policy.histories import (
 
 LISTED = {"iteration-1": {"seed": 43, "response": {"temperature": 0.3}}}
 PILOT_FAILS = run("pilot", RUNAWAY)
+HOTTER = Parameters.model_validate({"seed": 43, "response": {"temperature": 0.9}})
 
-TABLE: list[tuple[str, list[PastRun], str, str | None]] = [
-    ("nothing yet", [], "launch", "pilot"),
-    ("pilot runs", [run("pilot", OPEN, "running")], "wait", "pilot"),
-    ("pilot is being stopped", [run("pilot", OPEN, "stopping")], "wait", "pilot"),
-    ("pilot passes", [run("pilot", GOOD)], "scale", "scale"),
-    ("pilot undecided", [run("pilot", OPEN)], "extend", "pilot"),
-    ("pilot undecided at extend_to", [run("pilot", OPEN, kept=300, target=300)], "iterate", "iteration-1"),
-    ("pilot unreachable", [run("pilot", HOPELESS, kept=290)], "iterate", "iteration-1"),
-    ("pilot fails", [PILOT_FAILS], "iterate", "iteration-1"),
-    ("better but failing", [PILOT_FAILS, run("iteration-1", FEWER_RUNAWAYS)], "iterate", "iteration-2"),
-    ("no different", [PILOT_FAILS, run("iteration-1", RUNAWAY)], "iterate", "iteration-2"),
-    ("worse", [PILOT_FAILS, run("iteration-1", MORE_RUNAWAYS)], "review", "iteration-1"),
+MIXED = FEWER_RUNAWAYS | {"token_limit_rate": (190, 60)}
+
+
+def suspected(name: str, counts: dict[str, tuple[int, int]]) -> PastRun:
+    """A run whose runaway detector is suspect."""
+    found = run(name, counts)
+    detector = DetectorEvidence(
+        "runaway", "length-v1", ("runaway_rate",), flagged=30, suspect="the critic accepts them"
+    )
+    return replace(found, gate=replace(found.gate, detectors=(detector,)))
+
+
+TABLE: list[tuple[str, list[PastRun], str, str | None, str]] = [
+    ("nothing yet", [], "launch", "pilot", "first-run"),
+    ("pilot runs", [run("pilot", OPEN, "running")], "wait", "pilot", "run-is-live"),
+    ("pilot is being stopped", [run("pilot", OPEN, "stopping")], "wait", "pilot", "run-is-live"),
+    ("pilot passes", [run("pilot", GOOD)], "scale", "scale", "gate-passes"),
+    ("pilot undecided", [run("pilot", OPEN)], "extend", "pilot", "could-be-proven"),
+    (
+        "pilot undecided at extend_to",
+        [run("pilot", OPEN, kept=300, target=300)],
+        "iterate",
+        "iteration-1",
+        "gate-not-proven",
+    ),
+    ("pilot unreachable", [run("pilot", HOPELESS, kept=290)], "iterate", "iteration-1", "gate-not-proven"),
+    ("pilot fails", [PILOT_FAILS], "iterate", "iteration-1", "gate-fails"),
+    ("better but failing", [PILOT_FAILS, run("iteration-1", FEWER_RUNAWAYS)], "iterate", "iteration-2", "gate-fails"),
+    ("no different", [PILOT_FAILS, run("iteration-1", RUNAWAY)], "iterate", "iteration-2", "gate-fails"),
     (
         "out of retries",
         [PILOT_FAILS, run("iteration-1", RUNAWAY), run("iteration-2", FEWER_RUNAWAYS)],
         "review",
         "iteration-2",
+        "tries-are-spent",
     ),
     (
         "a run that never generated is no try",
         [PILOT_FAILS, run("iteration-1", {}, "failed", kept=0, candidates=0), run("iteration-2", RUNAWAY)],
         "iterate",
         "iteration-3",
+        "gate-fails",
     ),
-    ("iteration passes", [PILOT_FAILS, run("iteration-1", GOOD)], "scale", "scale"),
-    ("pilot failed as a process", [run("pilot", OPEN, "failed")], "blocked", "pilot"),
-    ("pilot lost", [run("pilot", GOOD, "lost")], "blocked", "pilot"),
-    ("pilot stopped", [run("pilot", OPEN, "stopped")], "blocked", "pilot"),
-    ("pilot stopped, but proven", [run("pilot", GOOD, "stopped")], "scale", "scale"),
-    ("pilot stopped, proven to fail", [run("pilot", RUNAWAY, "stopped")], "iterate", "iteration-1"),
-    ("pilot stopped, out of reach", [run("pilot", HOPELESS, "stopped", kept=290)], "iterate", "iteration-1"),
-    ("passes, but its recipe has changed", [run("pilot", GOOD, recipe_stands=False)], "iterate", "iteration-1"),
+    ("iteration passes", [PILOT_FAILS, run("iteration-1", GOOD)], "scale", "scale", "gate-passes"),
+    ("pilot failed as a process", [run("pilot", OPEN, "failed")], "blocked", "pilot", "run-was-interrupted"),
+    ("pilot lost", [run("pilot", GOOD, "lost")], "blocked", "pilot", "run-was-interrupted"),
+    ("pilot stopped", [run("pilot", OPEN, "stopped")], "blocked", "pilot", "run-was-interrupted"),
+    ("pilot stopped, but proven", [run("pilot", GOOD, "stopped")], "scale", "scale", "gate-passes"),
+    ("pilot stopped, proven to fail", [run("pilot", RUNAWAY, "stopped")], "iterate", "iteration-1", "gate-fails"),
+    (
+        "pilot stopped, out of reach",
+        [run("pilot", HOPELESS, "stopped", kept=290)],
+        "iterate",
+        "iteration-1",
+        "gate-not-proven",
+    ),
+    (
+        "passes, but its recipe has changed",
+        [run("pilot", GOOD, recipe_stands=False)],
+        "iterate",
+        "iteration-1",
+        "pass-does-not-stand",
+    ),
     (
         "an older pass of this recipe is not the newest run",
         [run("pilot", GOOD), run("iteration-1", GOOD, recipe_stands=False)],
         "iterate",
         "iteration-2",
+        "pass-does-not-stand",
     ),
-    ("scale runs", [run("pilot", GOOD), run("scale", GOOD, "running", target=15_000)], "wait", "scale"),
-    ("scale finished", [run("pilot", GOOD), run("scale", GOOD, kept=15_000, target=15_000)], "done", "scale"),
-    ("scale stopped", [run("pilot", GOOD), run("scale", GOOD, "stopped", target=15_000)], "blocked", "scale"),
-    ("scale exhausted", [run("pilot", GOOD), run("scale", OPEN, target=15_000, exhausted=True)], "blocked", "scale"),
-    ("scale fails its gate", [run("pilot", GOOD), run("scale", RUNAWAY, target=15_000)], "review", "scale"),
+    ("scale runs", [run("pilot", GOOD), run("scale", GOOD, "running", target=15_000)], "wait", "scale", "run-is-live"),
+    (
+        "scale finished",
+        [run("pilot", GOOD), run("scale", GOOD, kept=15_000, target=15_000)],
+        "done",
+        "scale",
+        "scale-finished",
+    ),
+    (
+        "scale stopped",
+        [run("pilot", GOOD), run("scale", GOOD, "stopped", target=15_000)],
+        "blocked",
+        "scale",
+        "run-was-interrupted",
+    ),
+    (
+        "scale exhausted",
+        [run("pilot", GOOD), run("scale", OPEN, target=15_000, exhausted=True)],
+        "blocked",
+        "scale",
+        "scale-is-short",
+    ),
+    (
+        "scale fails its gate",
+        [run("pilot", GOOD), run("scale", RUNAWAY, target=15_000)],
+        "review",
+        "scale",
+        "scale-fails",
+    ),
     (
         "a new iteration after a failed scale",
         [run("pilot", GOOD), run("scale", RUNAWAY, target=15_000), run("iteration-1", GOOD)],
         "scale",
         "scale-2",
+        "gate-passes",
     ),
-    ("imported pilot fails", [replace(PILOT_FAILS, imported=True)], "iterate", "iteration-1"),
-    ("imported pilot undecided", [replace(run("pilot", OPEN), imported=True)], "iterate", "iteration-1"),
-    ("imported pilot passes", [replace(run("pilot", GOOD), imported=True)], "scale", "scale"),
+    ("imported pilot fails", [replace(PILOT_FAILS, imported=True)], "iterate", "iteration-1", "gate-fails"),
+    (
+        "imported pilot undecided",
+        [replace(run("pilot", OPEN), imported=True)],
+        "iterate",
+        "iteration-1",
+        "gate-not-proven",
+    ),
+    ("imported pilot passes", [replace(run("pilot", GOOD), imported=True)], "scale", "scale", "gate-passes"),
     (
         "imported pilot passes with parameters nobody knows",
         [replace(run("pilot", GOOD), imported=True, parameters_known=False)],
         "iterate",
         "iteration-1",
+        "pass-does-not-stand",
     ),
-    ("nothing was measured", [run("pilot", {}, kept=0, candidates=0)], "review", "pilot"),
+    ("nothing was measured", [run("pilot", {}, kept=0, candidates=0)], "review", "pilot", "nothing-measured"),
+    ("worse", [PILOT_FAILS, run("iteration-1", MORE_RUNAWAYS)], "iterate", "iteration-2", "gate-fails"),
+    ("mixed", [PILOT_FAILS, run("iteration-1", MIXED)], "iterate", "iteration-2", "gate-fails"),
+    (
+        "worse, out of retries",
+        [PILOT_FAILS, run("iteration-1", RUNAWAY), run("iteration-2", MORE_RUNAWAYS)],
+        "review",
+        "iteration-2",
+        "tries-are-spent",
+    ),
+    ("undecided, extended, passes", [run("pilot", GOOD, kept=167, target=167)], "scale", "scale", "gate-passes"),
+    ("undecided, extended in part", [run("pilot", OPEN, kept=167, target=167)], "extend", "pilot", "could-be-proven"),
+    ("ended early by its gate", [run("pilot", RUNAWAY, kept=31)], "iterate", "iteration-1", "gate-fails"),
+    ("detector suspect", [suspected("pilot", RUNAWAY)], "review", "pilot", "detector-suspect"),
+    (
+        "detector suspect, but another check fails, too",
+        [suspected("pilot", RUNAWAY | {"token_limit_rate": (100, 40)})],
+        "iterate",
+        "iteration-1",
+        "gate-fails",
+    ),
+    ("a suspect detector that lets everything pass", [suspected("pilot", GOOD)], "scale", "scale", "gate-passes"),
+    (
+        "passes by another ruler than the campaign's",
+        [run("pilot", GOOD, recipe_stands=False, only_ruler_differs=True)],
+        "blocked",
+        "pilot",
+        "other-ruler",
+    ),
+    (
+        "imported pilot fails, iterations do as well",
+        [replace(PILOT_FAILS, imported=True), *(run(f"iteration-{number}", RUNAWAY) for number in (1, 2, 3))],
+        "review",
+        "iteration-3",
+        "tries-are-spent",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("history", "kind", "name"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
-def test_the_next_action(history: list[PastRun], kind: str, name: str | None) -> None:
+@pytest.mark.parametrize(("history", "kind", "name", "rule"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
+def test_the_next_action(history: list[PastRun], kind: str, name: str | None, rule: str) -> None:
     action = next_action(campaign(), history, RICH)
-    assert (action.kind, action.run) == (kind, name), action.reason
+    assert (action.kind, action.run, action.rule) == (kind, name, rule), action.reason
     assert action.reason
+    assert action.numbers
+    assert action.unless
     assert (action.argv is not None) == (kind in ("launch", "extend", "iterate", "scale"))
     if action.argv:
         assert action.cost_usd is not None
@@ -115,6 +218,60 @@ def test_a_comparison_stands_in_the_reason() -> None:
     assert hopeless.kind == "iterate"
     assert "cannot pass by 300" in hopeless.reason
     assert "against pilot: runaway better" in hopeless.reason
+
+
+def test_worse_says_in_which_check_and_goes_back_to_the_best_parameters_so_far() -> None:
+    worse = run("iteration-1", MORE_RUNAWAYS, parameters=HOTTER, parent="pilot")
+    action = next_action(campaign(), [PILOT_FAILS, worse], RICH)
+    assert "runaway worse" in action.reason
+    assert "back to the parameters of pilot, the best so far (runaway proven worse)" in action.reason
+    assert action.changes == {"response.stop": ([], list(STOP_STRINGS)), "seed": (42, 44)}
+    assert action.numbers["runaway_rate.failures"] == 60
+    assert (action.numbers["tries"], action.numbers["tries_allowed"]) == (2, 3)
+
+
+def test_a_listed_iteration_after_a_worse_one_is_laid_over_the_best_so_far() -> None:
+    two = {"iteration-1": {"response": {"temperature": 0.9}}, "iteration-2": {"response": {"max_tokens": 100}}}
+    worse = run("iteration-1", MORE_RUNAWAYS, parameters=HOTTER, parent="pilot")
+    action = next_action(campaign(iterations=two), [PILOT_FAILS, worse], RICH)
+    assert action.run == "iteration-2"
+    assert action.changes == {"response.max_tokens": (80, 100), "seed": (42, 44)}
+    stacked = next_action(campaign(iterations=two), [PILOT_FAILS, replace(worse, gate=PILOT_FAILS.gate)], RICH)
+    assert stacked.parameters is not None
+    assert stacked.parameters.response.temperature == 0.9
+
+
+def test_nothing_distinguishable_is_said() -> None:
+    action = next_action(campaign(), [PILOT_FAILS, run("iteration-1", RUNAWAY)], RICH)
+    assert "against pilot: no difference is proven" in action.reason
+
+
+def test_a_forecast_is_shown_and_stops_nothing_unless_the_campaign_says_so() -> None:
+    unlikely = run("pilot", GOOD | {"runaway_rate": (100, 3)})
+    forecast = unlikely.gate.forecast
+    assert forecast is not None
+    assert 0.05 < forecast < 0.3
+    action = next_action(campaign(), [unlikely], RICH)
+    assert action.kind == "extend"
+    assert f"forecast: {forecast:.0%} likely to pass by 300" in action.reason
+    assert action.numbers["forecast"] == forecast
+    strict = campaign(policy={"early_end": {"forecast_below": 0.4}})
+    assert next_action(strict, [unlikely], RICH).kind == "iterate"
+
+
+def test_a_suspect_detector_is_looked_at_before_anything_is_tuned_against_it() -> None:
+    action = next_action(campaign(), [suspected("pilot", RUNAWAY)], RICH)
+    assert "length-v1 is suspect: the critic accepts them" in action.reason
+    assert "pilothouse samples c/pilot --flag runaway -n 10" in action.reason
+    both = next_action(campaign(), [suspected("pilot", RUNAWAY | {"token_limit_rate": (100, 40)})], RICH)
+    assert list(both.changes) == ["response.max_tokens", "seed"], "only what a sound detector measures is worked on"
+
+
+def test_nothing_is_left_to_try_within_the_bounds() -> None:
+    bounds = {"instruction.temperature": [0.7, 0.7]}
+    rejected = run("pilot", GOOD | {"instruction_acceptance": (300, 200)})
+    action = next_action(campaign(policy={"bounds": bounds}), [rejected], RICH)
+    assert (action.kind, action.rule) == ("review", "no-move-left")
 
 
 def test_imported_runs_spend_no_try() -> None:
@@ -150,9 +307,9 @@ def test_the_command_as_typed_gives_the_proposed_parameters(counts: dict[str, tu
     sets = [words[at + 1] for at, word in enumerate(words) if word == "--set"]
     assert sets
     assert assign(pilot.parameters, sets) == action.parameters
-    parameters, parent = parameters_for(campaign(), "iteration-1", [pilot])
-    assert assign(parameters, sets) == action.parameters
-    assert parent == "pilot"
+    start = parameters_for(campaign(), "iteration-1", [pilot])
+    assert assign(start.parameters, sets) == action.parameters
+    assert start.parent is pilot
 
 
 def test_an_extension_takes_what_a_clean_rest_would_need() -> None:
@@ -202,7 +359,8 @@ def test_scale_takes_the_passing_parameters_and_its_own_seed() -> None:
     assert action.argv == ("pilothouse", "launch", "c", "--run", "scale")
     assert action.changes == {"seed": (43, 100)}
     assert action.cost_usd == pytest.approx(18.0)
-    assert parameters_for(campaign(), "scale", [PILOT_FAILS, proven]) == (action.parameters, "iteration-1")
+    start = parameters_for(campaign(), "scale", [PILOT_FAILS, proven])
+    assert (start.parameters, start.parent) == (action.parameters, proven)
 
 
 @pytest.mark.parametrize("history", [[], [PILOT_FAILS], [run("pilot", OPEN)], [run("pilot", GOOD, "running")]])
@@ -213,10 +371,11 @@ def test_scale_is_refused_without_a_passing_run_behind_it(history: list[PastRun]
 
 
 def test_a_run_of_a_persons_own_name_starts_from_the_newest_run() -> None:
-    parameters, parent = parameters_for(campaign(), "try-this", [PILOT_FAILS])
-    assert (parameters.seed, parent) == (43, "pilot")
-    assert parameters.model_copy(update={"seed": 42}) == PILOT_FAILS.parameters
-    assert parameters_for(campaign(), "pilot", [PILOT_FAILS]) == (Parameters(), None)
+    start = parameters_for(campaign(), "try-this", [PILOT_FAILS])
+    assert (start.parameters.seed, start.parent) == (43, PILOT_FAILS)
+    assert start.parameters.model_copy(update={"seed": 42}) == PILOT_FAILS.parameters
+    pilot = parameters_for(campaign(), "pilot", [PILOT_FAILS])
+    assert (pilot.parameters, pilot.parent) == (Parameters(), None)
 
 
 def test_the_listed_iterations_go_on_after_the_last_that_ran() -> None:

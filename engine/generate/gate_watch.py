@@ -1,0 +1,45 @@
+"""Looks at the gate while the run goes on, and says when that ends it early."""
+
+from __future__ import annotations
+
+from engine.campaign.spec import RunSpec
+from engine.qc.early_end import early_end
+from engine.qc.gate import judge
+from engine.qc.tally import RunTally
+from engine.qc.verdicts import GateVerdict
+
+
+class GateWatch:
+    """One attempt's look at `tally`.
+
+    Where the gate would end the attempt at its very start, a person has asked for more samples in spite of it (by
+    extending the run), and nothing ends it early.
+    """
+
+    def __init__(self, spec: RunSpec, target: int, tally: RunTally) -> None:
+        self._spec, self._target, self._tally = spec, target, tally
+        self._seen = tally.judged_items
+        early = spec.policy.early_end
+        self._forecasts = early.forecast_below is not None
+        self._wanted = early.unreachable or early.proven or self._forecasts
+        self._wanted = self._wanted and self._reason() is None
+
+    def look(self) -> str | None:
+        """Why the run ends now; None to go on. Costs nothing while no further item has been judged."""
+        judged = self._tally.judged_items
+        if not self._wanted or judged == self._seen:
+            return None
+        self._seen = judged
+        return self._reason()
+
+    def _reason(self) -> str | None:
+        policy = self._spec.policy
+        if self._tally.judged_items < policy.early_end.after:
+            return None
+        verdict = self._judge(ended=False, bounds=self._forecasts)
+        if_ended = self._judge(ended=True) if policy.early_end.proven else verdict
+        return early_end(policy, self._spec.kind, verdict, if_ended, judged=self._tally.judged_items)
+
+    def _judge(self, *, ended: bool, bounds: bool = False) -> GateVerdict:
+        spec = self._spec
+        return judge(spec.gate, spec.policy, self._tally, ended=ended, target=self._target, bounds=bounds)

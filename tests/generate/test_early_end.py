@@ -1,0 +1,81 @@
+"""A run ends by itself once its gate says that going on is worth nothing; what was generated stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.campaign.grading import GateConfig, Limit
+from engine.campaign.models import Target
+from engine.campaign.policy import PolicyConfig
+from engine.campaign.spec import RunSpec
+from engine.qc.tally import RunTally
+from tests.generate.conftest import contents, make_spec, run_pipeline
+from tests.generate.scripted import ScriptedBackend
+
+TARGET = Target(examples=200, max_candidates=2000)
+LOOSE = GateConfig(checks={"token_limit_rate": Limit.parse("< 60%")})
+
+
+def spec(gate: GateConfig | None = None, **early: object) -> RunSpec:
+    """A run whose every response goes on into a new prompt; the gate forbids that unless another is given."""
+    policy = PolicyConfig.model_validate({"early_end": {"after": 30, **early}})
+    made = make_spec(4, policy=policy)
+    return made if gate is None else made.model_copy(update={"gate": gate})
+
+
+def judged_items(folder: Path, made: RunSpec) -> int:
+    tally = RunTally(made.qc, made.gate, made.pipeline.delimiter)
+    for row in contents(folder).values():
+        tally.add(row)
+    return tally.judged_items
+
+
+@pytest.mark.parametrize("scramble", range(4))
+def test_a_run_whose_gate_fails_ends_early_and_keeps_what_it_made(tmp_path: Path, scramble: int) -> None:
+    backend = ScriptedBackend(scramble)
+    ending = run_pipeline(tmp_path, TARGET, backend, spec=spec())
+    assert ending.outcome == "decided"
+    assert "its gate ended it early: fail: runaway" in ending.reason
+    assert backend.cancelled, "what is in flight is not waited for"
+    assert 30 <= judged_items(tmp_path, spec()) < 60, "not before it may, and soon after it could"
+
+
+def test_it_goes_on_to_its_target_where_the_campaign_says_so(tmp_path: Path) -> None:
+    small = Target(examples=30, max_candidates=2000)
+    assert run_pipeline(tmp_path, small, ScriptedBackend(), spec=spec(unreachable=False)).outcome == "completed"
+
+
+def test_a_proven_gate_ends_a_pilot_only_if_the_campaign_says_so_and_scale_never(tmp_path: Path) -> None:
+    small = Target(examples=60, max_candidates=2000)
+    proven = run_pipeline(tmp_path / "a", small, ScriptedBackend(), spec=spec(LOOSE, proven=True))
+    assert proven.outcome == "decided"
+    assert "proven" in proven.reason
+    assert run_pipeline(tmp_path / "b", small, ScriptedBackend(), spec=spec(LOOSE)).outcome == "completed"
+    scale = spec(LOOSE, proven=True).model_copy(update={"run": "scale", "kind": "scale"})
+    assert run_pipeline(tmp_path / "c", small, ScriptedBackend(), spec=scale).outcome == "completed"
+
+
+def test_a_forecast_ends_a_run_only_if_the_campaign_says_so(tmp_path: Path) -> None:
+    gate = GateConfig(checks={"pair_acceptance": Limit.parse(">= 75%")})
+    small = Target(examples=60, max_candidates=2000)
+    told = run_pipeline(tmp_path / "a", small, ScriptedBackend(), spec=spec(gate, forecast_below=0.999, after=20))
+    assert told.outcome == "decided"
+    assert "forecast" in told.reason
+    assert run_pipeline(tmp_path / "b", small, ScriptedBackend(), spec=spec(gate, after=20)).outcome == "completed"
+
+
+def test_a_gate_without_confidence_proves_nothing_and_ends_nothing(tmp_path: Path) -> None:
+    plain = GateConfig(confidence=None)
+    small = Target(examples=30, max_candidates=2000)
+    assert run_pipeline(tmp_path, small, ScriptedBackend(), spec=spec(plain)).outcome == "completed"
+
+
+def test_a_person_who_goes_on_in_spite_of_the_gate_gets_the_samples(tmp_path: Path) -> None:
+    assert run_pipeline(tmp_path, TARGET, ScriptedBackend(), spec=spec()).outcome == "decided"
+    more = Target(examples=40, max_candidates=2000)
+    again = run_pipeline(tmp_path, more, ScriptedBackend(1), spec=spec(), attempt=2)
+    assert again.outcome == "completed"
+    rows = contents(tmp_path)
+    assert sorted(rows) == list(range(len(rows))), "what was dropped in flight was made anew"
