@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 from benchmarks.gate import gate_promise
+from benchmarks.grading import grading_speed
 from benchmarks.pilot import demo_pilot
 from benchmarks.replay import replay_of_records
 from benchmarks.start import cold_start
@@ -14,6 +15,7 @@ from benchmarks.start import cold_start
 BENCHMARKS: dict[str, Callable[[], list[tuple[str, str, str]]]] = {
     "start": cold_start,
     "replay": replay_of_records,
+    "grading": grading_speed,
     "pilot": demo_pilot,
     "gate": gate_promise,
 }

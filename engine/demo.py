@@ -31,11 +31,11 @@ def set_up(folder: Path) -> Workspace:
             remedy="install Pilothouse anew",
         )
     make_private_folder(workspace.artifacts)
-    prompts = workspace.configs / "prompts" / CAMPAIGN
-    make_private_folder(prompts)
     try:
-        for path in sorted((source / "prompts" / CAMPAIGN).iterdir()):
-            shutil.copyfile(path, prompts / path.name)
+        for folder_name in (f"prompts/{CAMPAIGN}", "rulers"):
+            make_private_folder(workspace.configs / folder_name)
+            for path in sorted((source / folder_name).iterdir()):
+                shutil.copyfile(path, workspace.configs / folder_name / path.name)
         write_atomic(target, automatic)
     except OSError as error:
         raise storage_error(error, folder) from error

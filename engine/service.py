@@ -1,4 +1,4 @@
-"""What a person can do to a workspace: look, launch, stop, restart, extend, follow the policy.
+"""What a person can do to a workspace: look, grade, launch, stop, restart, extend, follow the policy.
 
 Both front ends, screen and command line, call this and nothing below it. Looking (`poll`) only reads files; the
 others write what belongs to the one who launches (a spec, a claim, a request) and start keepers. Every refusal is a
@@ -19,7 +19,8 @@ from engine.campaign.parameters import assign, difference
 from engine.campaign.spec import RunSpec, create_spec, read_spec, withdraw_spec
 from engine.errors import ConfigurationError, RefusedError
 from engine.files import RunFiles, checked_name, make_private_folder
-from engine.lookout import Lookout, View
+from engine.grader import Grader
+from engine.lookout import View
 from engine.policy.actions import NextAction
 from engine.policy.decide import parameters_for
 from engine.snapshot import CampaignSnapshot, IdleCountdown, RunSnapshot
@@ -42,7 +43,7 @@ class LaunchPlan:
     engine: EnginePlan
 
 
-class Service(Lookout):
+class Service(Grader):
     """One workspace, the folder `root` that holds `configs/` and `artifacts/`. Not thread-safe: `poll` from one
     thread at a time, the actions from any one other (each reads the files anew)."""
 
@@ -282,18 +283,24 @@ class Service(Lookout):
 
     # --- following the policy ----------------------------------------------------------------------------------
 
-    def do_next(self, campaign: str, say: Say = _quietly) -> NextAction:
-        """Carry out what the policy says now; `RefusedError` when there is nothing for it to start. `say` is told of an
-        engine that is started for it."""
+    def do_next(self, campaign: str, say: Say = _quietly, assignments: Sequence[str] = ()) -> NextAction:
+        """Carry out what the policy says now; `RefusedError` when there is nothing for it to start. `assignments`
+        (`response.temperature=0.25`) change what it would start with. `say` is told of an engine that is started."""
         view = self.view(campaign)
         action = view.picture.next
         if action is None or action.run is None:
             raise _nothing_to_start(view.picture)
         if action.kind == "extend" and action.examples is not None:
+            if assignments:
+                raise ConfigurationError(
+                    f"an extension goes on with the parameters of {action.run}",
+                    where=" ".join(assignments),
+                    remedy="launch a --run of another name to try other values",
+                )
             self.extend(f"{campaign}/{action.run}", action.examples, say)
         elif action.kind in ("launch", "iterate", "scale") and action.parameters is not None:
-            plan = self._plan(view, action.run, ())
-            self._start(view, replace(plan, parameters=action.parameters), say)
+            plan = self._plan(view, action.run, assignments)
+            self._start(view, replace(plan, parameters=assign(action.parameters, assignments)), say)
         else:
             raise _nothing_to_start(view.picture)
         return action

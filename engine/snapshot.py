@@ -15,7 +15,7 @@ from engine.campaign.models import Campaign, Parameters
 from engine.campaign.naming import RunKind
 from engine.figures import EngineFigures, GpuFigures
 from engine.policy.actions import NextAction
-from engine.qc.verdicts import GateVerdict
+from engine.qc.verdicts import GateVerdict, Verdict
 
 RunState = Literal["queued", "starting", "running", "stopping", "succeeded", "failed", "stopped", "lost"]
 LIVE_STATES: frozenset[str] = frozenset({"queued", "starting", "running", "stopping"})
@@ -90,6 +90,28 @@ class IdleCountdown:
 
 
 @dataclass(frozen=True, slots=True)
+class GradingNote:
+    """A grading that was saved after the run's own: the run is judged by the newest.
+
+    `changed` names the detectors and limits that it changed (`qc.runaway markers-v2 → length-v1`); `verdict_before`
+    and `verdict` are the gate's when it was saved, each with its sentence.
+    """
+
+    number: int
+    time: str
+    author: str
+    reason: str
+    changed: str
+    verdict_before: Verdict
+    sentence_before: str
+    verdict: Verdict
+    sentence: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
 class RunSnapshot:
     """One run as its files tell it.
 
@@ -101,6 +123,9 @@ class RunSnapshot:
     latest `MOST_ACTIONS`; `synced` when artifacts were last copied away (None: never, or no sync), `sync_error` why
     the latest try failed. `gpu_held_by` names who holds GPU memory while `gpu_held`, as far as that can be seen.
     `saved_usd` is what an early end by the gate spared, forecast at the run's own pace; None where there was none.
+    `prompts` are (name, SHA-256), and `rules` (dotted name, value) of model, pipeline, detectors and gate: what it was
+    made and judged by beside its parameters, as far as that is known.
+    `gradings` are those that were saved after its own, the newest last: by that one it is judged.
     `engine` is the kept engine that the run is or was attached to, empty where it loads the model itself. While it is
     live, `loading` says how far its model's start is, `figures` what its engine does and `gpus` what its GPUs do.
     """
@@ -146,6 +171,9 @@ class RunSnapshot:
     figures: EngineFigures | None = None
     gpus: tuple[GpuFigures, ...] = ()
     saved_usd: float | None = None
+    prompts: tuple[tuple[str, str], ...] = ()
+    rules: tuple[tuple[str, str], ...] = ()
+    gradings: tuple[GradingNote, ...] = ()
 
     @property
     def live(self) -> bool:
@@ -180,6 +208,9 @@ class RunSnapshot:
             "examples_per_second": self.examples_per_second,
             "log": self.log,
             "model": self.model,
+            "prompts": dict(self.prompts),
+            "rules": dict(self.rules),
+            "gradings": [grading.to_json() for grading in self.gradings],
             "imported": self.imported,
             "gpu_held": self.gpu_held,
             "gpu_held_by": list(self.gpu_held_by),

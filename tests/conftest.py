@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("shared-machine", deadline=None)  # time is measured in benchmarks
+settings.load_profile("shared-machine")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,112 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from tui import refusals
 from tui.view import Refusal, View
 
-Scope = Literal["dashboard", "log", "everywhere"]
-
-
-def _always(_: View) -> str | None:
-    return None
-
-
-def _next(view: View) -> str | None:
-    if view.next is None:
-        return "no campaign is open" if view.current is None else "its file cannot be used: what is wrong stands on top"
-    if view.next.argv is None:
-        return f"nothing to start now: {view.next.reason}"
-    return _not_busy(view)
-
-
-def _not_busy(view: View) -> str | None:
-    return f"wait until this is done: {view.busy}" if view.busy else None
-
-
-def _run(view: View) -> str | None:
-    return None if view.selected else "there is no run yet"
-
-
-def _stop(view: View) -> str | None:
-    run = view.selected
-    if run is None:
-        return "there is no run yet"
-    if not run.live and not run.gpu_held:
-        return f"{run.name} is not going: {run.state}"
-    return _not_busy(view)
-
-
-def _restart(view: View) -> str | None:
-    run = view.selected
-    if run is None:
-        return "there is no run yet"
-    if run.live and not run.awaits_restart:
-        return f"{run.name} is going: stop it first"
-    if run.imported:
-        return f"{run.name} was imported: there is nothing to restart"
-    return _not_busy(view)
-
-
-def _resume(view: View) -> str | None:
-    run = view.selected
-    if run is not None and run.state == "succeeded":
-        return f"{run.name} is finished: extend it (x), or begin it anew (R)"
-    return _restart(view)
-
-
-def _extend(view: View) -> str | None:
-    run = view.selected
-    if run is None:
-        return "there is no run yet"
-    if run.live and not run.awaits_restart:
-        return f"{run.name} is going: wait for its end"
-    if run.imported:
-        return f"{run.name} was imported: there is nothing to extend"
-    return _not_busy(view)
-
-
-def _idle(view: View) -> str | None:
-    if view.current is None:
-        return "no campaign is open"
-    if view.idle is None:
-        return "nothing counts down"
-    match view.idle.state:
-        case "counting":
-            return None
-        case "cancelled":
-            return f"nothing counts down any more: {view.idle.author} cancelled it"
-        case "running":
-            return "too late: the command is being run"
-        case _:
-            return "too late: the command was run"
-
-
-def _engine(view: View) -> str | None:
-    """An engine that there is can always be looked at and stopped, whatever became of the campaign's file."""
-    current = view.current
-    if current is None:
-        return "no campaign is open"
-    config = current.campaign
-    if current.engine is None or not (current.engine.live or current.engine.gpu_held):
-        if config is None:
-            return "its file cannot be used: what is wrong stands on top"
-        if config.generator.kind != "builtin":
-            return f"{current.name} has no engine: its generator is a program of its own"
-        if config.model.backend != "vllm":
-            return f"{current.name} has no engine: its backend is {config.model.backend}, not vllm"
-    return _not_busy(view)
-
-
-def _runs(view: View) -> str | None:
-    return None if len(view.runs) > 1 else "there is only one run" if view.runs else "there is no run yet"
-
-
-def _campaigns(view: View) -> str | None:
-    number = len(view.snapshot.campaigns) if view.snapshot else 0
-    return None if number > 1 else "there is only one campaign here" if number else "there is no campaign here"
-
-
-def _copy(view: View) -> str | None:
-    return None if view.next and view.next.command else "there is no command to copy"
+Scope = Literal["dashboard", "log", "samples", "page", "everywhere"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +27,7 @@ class Action:
     help: str
     scope: Scope = "dashboard"
     footer: int | None = None
-    refusal: Refusal = _always
+    refusal: Refusal = refusals.never
     palette: bool = True
     on_run: bool = False
 
@@ -145,7 +43,7 @@ ACTIONS: tuple[Action, ...] = (
         "next",
         "Do the next action that the policy proposes; asks first",
         footer=1,
-        refusal=_next,
+        refusal=refusals.next_action,
     ),
     Action(
         "stop",
@@ -154,7 +52,7 @@ ACTIONS: tuple[Action, ...] = (
         "stop",
         "Stop the selected run and verify that nothing of it is left; asks first",
         footer=3,
-        refusal=_stop,
+        refusal=refusals.stop,
         on_run=True,
     ),
     Action(
@@ -164,7 +62,7 @@ ACTIONS: tuple[Action, ...] = (
         "restart",
         "Resume the selected run where it ended; asks first",
         footer=4,
-        refusal=_resume,
+        refusal=refusals.resume,
         on_run=True,
     ),
     Action(
@@ -173,7 +71,7 @@ ACTIONS: tuple[Action, ...] = (
         "R",
         "anew",
         "Begin the selected run anew from its first sample; asks first",
-        refusal=_restart,
+        refusal=refusals.restart,
         on_run=True,
     ),
     Action(
@@ -183,10 +81,20 @@ ACTIONS: tuple[Action, ...] = (
         "extend",
         "More samples with the same parameters in the selected run; asks how many",
         footer=5,
-        refusal=_extend,
+        refusal=refusals.extend,
         on_run=True,
     ),
-    Action("log", "l", "l", "log", "The whole log of the selected run", footer=2, refusal=_run, on_run=True),
+    Action("log", "l", "l", "log", "The whole log of the selected run", footer=2, refusal=refusals.no_run, on_run=True),
+    Action(
+        "samples",
+        "f",
+        "f",
+        "flagged",
+        "What a detector flags in the selected run, the flagged span marked: look, and mark what it got right or wrong",
+        footer=5,
+        refusal=refusals.no_run,
+        on_run=True,
+    ),
     Action(
         "engine",
         "e",
@@ -194,7 +102,7 @@ ACTIONS: tuple[Action, ...] = (
         "engine",
         "The engine that the campaign keeps warm: what it does and costs; start it, stop it, its log; asks first",
         footer=5,
-        refusal=_engine,
+        refusal=refusals.engine,
     ),
     Action(
         "compare",
@@ -203,7 +111,7 @@ ACTIONS: tuple[Action, ...] = (
         "compare",
         "All runs side by side, with every parameter that differs",
         footer=6,
-        refusal=_run,
+        refusal=refusals.no_run,
     ),
     Action(
         "history",
@@ -212,7 +120,7 @@ ACTIONS: tuple[Action, ...] = (
         "history",
         "Who did what to the selected run, and when; what is wrong with it, in full",
         footer=8,
-        refusal=_run,
+        refusal=refusals.no_run,
         on_run=True,
     ),
     Action(
@@ -222,12 +130,12 @@ ACTIONS: tuple[Action, ...] = (
         "keep machine",
         "Cancel the countdown after which an idle machine is stopped",
         footer=3,
-        refusal=_idle,
+        refusal=refusals.idle,
     ),
-    Action("previous_run", "left", "←", "run left", "Select the run to the left", refusal=_runs, palette=False),
-    Action("next_run", "right", "→", "run right", "Select the run to the right", refusal=_runs, palette=False),
-    Action("campaigns", "a,tab", "a", "campaigns", "Choose another campaign", footer=7, refusal=_campaigns),
-    Action("copy_command", "y", "y", "copy", "Copy the next action's command to the clipboard", refusal=_copy),
+    Action("previous_run", "left", "←", "run left", "Select the run to the left", refusal=refusals.runs, palette=False),
+    Action("next_run", "right", "→", "run right", "Select the run to the right", refusal=refusals.runs, palette=False),
+    Action("campaigns", "a,tab", "a", "campaigns", "Choose another campaign", footer=7, refusal=refusals.campaigns),
+    Action("copy_command", "y", "y", "copy", "Copy the next action's command to the clipboard", refusal=refusals.copy),
     Action("toggle_follow", "f,space", "f", "follow/pause", "Follow the log's end, or hold still", "log", 1),
     Action("line_up", "up,k", "↑", "up", "One line up", "log", palette=False),
     Action("line_down", "down,j", "↓", "down", "One line down", "log", palette=False),
@@ -238,6 +146,17 @@ ACTIONS: tuple[Action, ...] = (
     Action("scroll_left", "left", "←", "left", "Show what is further left", "log", palette=False),
     Action("scroll_right", "right", "→", "right", "Show the rest of long lines", "log", 4, palette=False),
     Action("close", "escape,l,q", "esc q", "back", "Back to the dashboard", "log", 5),
+    Action("mark_right", "t", "t", "right", "The flag is right; goes on to the next sample", "samples", 1),
+    Action("mark_wrong", "x", "x", "false alarm", "The flag is a false alarm; goes on to the next", "samples", 2),
+    Action("next_sample", "down,n,j", "↓ n", "next", "The next sample", "samples", 3),
+    Action("previous_sample", "up,p,k", "↑ p", "previous", "The sample before", "samples", palette=False),
+    Action("only_unmarked", "m", "m", "unmarked", "Only samples that nobody has marked, or all", "samples", 5),
+    Action("next_kind", "right,tab", "→", "next detector", "What the next detector flags", "samples"),
+    Action("previous_kind", "left,shift+tab", "←", "detector before", "What the one before it flags", "samples"),
+    Action("text_up", "pageup,b", "PgUp", "text up", "A long sample: towards its start", "samples", palette=False),
+    Action("text_down", "pagedown", "PgDn", "text down", "Towards its end", "samples", palette=False),
+    Action("read_again", "r", "r", "read again", "Read the run's records again, as they are now", "samples"),
+    Action("leave_samples", "escape,f,q", "esc q", "back", "Back to the dashboard", "samples", 4),
     Action("help", "question_mark,f1", "?", "help", "This page", "everywhere", 8),
     Action("command_palette", "ctrl+p", "^p", "all", "Every action, by name", "everywhere", 9, palette=False),
     Action("quit", "q", "q", "quit", "Close the screen; runs go on and nothing is stopped", "dashboard", 10),
@@ -262,6 +181,5 @@ def footer_actions(scope: Scope, view: View) -> list[Action]:
 
 def key_table() -> str:
     """The table of keys as Markdown, for the documentation."""
-    places = {"dashboard": "dashboard", "log": "log", "everywhere": "everywhere"}
-    rows = [f"| `{action.shown}` | {places[action.scope]} | {action.help} |" for action in ACTIONS]
+    rows = [f"| `{action.shown}` | {action.scope} | {action.help} |" for action in ACTIONS]
     return "\n".join(["| key | where | does |", "|---|---|---|", *rows])

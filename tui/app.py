@@ -23,7 +23,17 @@ from tui.actions import in_scope
 from tui.cells import clean
 from tui.cockpit import Cockpit
 from tui.feed import Feed
-from tui.messages import CallEnded, CallProgress, ForecastArrived, LogArrived, PlanArrived, SnapshotArrived
+from tui.messages import (
+    CallEnded,
+    CallProgress,
+    ForecastArrived,
+    LaunchPlanArrived,
+    LogArrived,
+    MarksEnded,
+    PlanArrived,
+    SamplesArrived,
+    SnapshotArrived,
+)
 from tui.operations import Operations
 from tui.places import state_folder
 from tui.screens.base import ActionScreen
@@ -211,6 +221,15 @@ class PilothouseApp(App[int]):
     def on_plan_arrived(self, message: PlanArrived) -> None:
         self.operations.engine.plan_arrived(message)
 
+    def on_samples_arrived(self, message: SamplesArrived) -> None:
+        self.operations.samples.arrived(message)
+
+    def on_marks_ended(self, message: MarksEnded) -> None:
+        self.operations.samples.marked(message)
+
+    def on_launch_plan_arrived(self, message: LaunchPlanArrived) -> None:
+        self.operations.next.plan_arrived(message)
+
     def keep_screenshot(self) -> None:
         """Save the screen as SVG where it works on a server too, and say where."""
         try:
@@ -229,7 +248,7 @@ class PilothouseApp(App[int]):
         The palette reads its titles as markup, so nothing that comes from a file stands in them.
         """
         if isinstance(screen, ActionScreen):
-            for action in in_scope("log" if screen is not self._dashboard else "dashboard"):
+            for action in in_scope(screen.SCOPE):
                 if action.palette and action.possible(self.view) and hasattr(screen, f"do_{action.id}"):
                     title = f"{action.name}: the selected run" if action.on_run else action.name
                     yield SystemCommand(title, action.help, lambda name=action.id: screen.action_perform(name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,6 +10,8 @@ from engine.policy.actions import NextAction
 from engine.snapshot import IdleCountdown, Snapshot
 
 if TYPE_CHECKING:
+    from engine.report.samples import Samples, Wanted
+    from engine.service import LaunchPlan
     from engine.warm import EnginePlan
 
 
@@ -33,14 +35,25 @@ class Cockpit(Protocol):
     def extend(self, run_id: str, examples: int) -> str:
         """Raise the target of a finished run and go on in it; its id."""
 
-    def do_next(self, campaign: str) -> NextAction:
-        """Carry out what the policy says now; the action that was carried out."""
+    def do_next(self, campaign: str, say: Callable[[str], None], assignments: Sequence[str]) -> NextAction:
+        """Carry out what the policy says now, with `assignments` in place of values it proposes; the action that was
+        carried out."""
+
+    def plan_launch(self, campaign: str, run: str | None, assignments: Sequence[str]) -> LaunchPlan:
+        """What a launch would start, with its forecast; refuses as that would, but starts nothing."""
 
     def cancel_idle(self, campaign: str) -> IdleCountdown:
         """Cancel the countdown of an idle machine; returns once that is sure."""
 
     def forecast_restart(self, run_id: str) -> float | None:
         """US dollars that a restart is expected to cost; None when unknown."""
+
+    def samples(self, run_id: str, wanted: Wanted, most: int) -> Samples:
+        """The first `most` records of a run that are wanted, with their flags, the flagged spans, and marks."""
+
+    def mark(self, run_id: str, kind: str, marks: Mapping[int, bool]) -> str:
+        """Mark what the run's detector of that kind flags, by record: right, or a false alarm; what all marks make of
+        the detector, in a sentence."""
 
     def plan_engine(self, campaign: str) -> EnginePlan:
         """What `start_engine` would do, and what it is forecast to cost; refuses as that would, but starts nothing."""

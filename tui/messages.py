@@ -10,6 +10,8 @@ from engine.errors import PilothouseError
 from engine.snapshot import RunSnapshot, Snapshot
 
 if TYPE_CHECKING:
+    from engine.report.samples import Samples, Wanted
+    from engine.service import LaunchPlan
     from engine.warm import EnginePlan
 
 
@@ -71,4 +73,40 @@ class PlanArrived(Message):
         super().__init__()
         self.campaign = campaign
         self.plan = plan
+        self.error = error
+
+
+class LaunchPlanArrived(Message):
+    """What a launch with `assignments` would be, or `error` why that is refused."""
+
+    def __init__(
+        self, assignments: tuple[str, ...], plan: LaunchPlan | None = None, error: PilothouseError | None = None
+    ) -> None:
+        super().__init__()
+        self.assignments = assignments
+        self.plan = plan
+        self.error = error
+
+
+class SamplesArrived(Message):
+    """The `wanted` samples of a run, or `error` why they cannot be read."""
+
+    def __init__(
+        self, run_id: str, wanted: Wanted, samples: Samples | None = None, error: PilothouseError | None = None
+    ) -> None:
+        super().__init__()
+        self.run_id = run_id
+        self.wanted = wanted
+        self.samples = samples
+        self.error = error
+
+
+class MarksEnded(Message):
+    """Marks on what the detector `kind` flags were written down, or `error` why they could not be."""
+
+    def __init__(self, run_id: str, kind: str, indices: tuple[int, ...], error: PilothouseError | None = None) -> None:
+        super().__init__()
+        self.run_id = run_id
+        self.kind = kind
+        self.indices = indices
         self.error = error

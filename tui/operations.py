@@ -6,13 +6,13 @@ import threading
 from typing import TYPE_CHECKING
 
 from engine.errors import PilothouseError
-from engine.policy.actions import NextAction
 from engine.snapshot import RunSnapshot
-from tui import formatting
 from tui.calls import Call, Calls, Progress
 from tui.engine_operations import EngineOperations
 from tui.forecasts import at_the_pace_of, duration_for, engine_paragraphs, money_paragraphs, whole_cost
 from tui.messages import CallEnded, CallProgress, ForecastArrived
+from tui.next_operations import NextOperations
+from tui.sample_operations import SampleOperations
 from tui.screens.confirm import AmountScreen, ConfirmScreen, StopScreen, UnderWayScreen, error_paragraphs
 from tui.screens.dialog import NoticeScreen, Paragraph
 
@@ -28,45 +28,14 @@ class Operations:
         self.calls = Calls(app.post_safely)
         self._keeping = Calls(app.post_safely)
         self.engine = EngineOperations(app, self._begin)
+        self.next = NextOperations(app, self._begin)
+        self.samples = SampleOperations(app)
 
     def settle(self, timeout_s: float) -> None:
         """Give calls that are under way a moment."""
         for calls in (self.calls, self._keeping):
             calls.settle(timeout_s)
-
-    # --- the next action ---------------------------------------------------------------------------------------
-
-    def ask_next(self) -> None:
-        view = self._app.view
-        current, action = view.current, view.next
-        if current is None or action is None or action.argv is None:
-            return
-        campaign = current.name
-        title = _title(action)
-        paragraphs = [
-            Paragraph(title, "title"),
-            Paragraph(action.reason),
-            *engine_paragraphs(current),
-            Paragraph(""),
-            *money_paragraphs(view.budget, action.cost_usd, action.duration_s, action.basis),
-            *_change_paragraphs(action),
-            Paragraph(""),
-            Paragraph(action.command or "", "strong", verbatim=True),
-        ]
-
-        def answered(yes: bool | None) -> None:
-            if not yes:
-                return
-            now = self._app.view.next
-            if now is None or now.argv != action.argv:
-                self._app.say("the next action has changed meanwhile: look again", severity="warning")
-                return
-            self._begin(title, lambda _: _told(self._service_next(campaign)))
-
-        self._app.push_screen(ConfirmScreen(paragraphs, yes=f"yes, {_verb(action)}"), answered)
-
-    def _service_next(self, campaign: str) -> NextAction:
-        return self._app.service.do_next(campaign)
+        self.samples.settle(timeout_s)
 
     # --- stop ----------------------------------------------------------------------------------------------------
 
@@ -236,36 +205,3 @@ class Operations:
     def _dialog_under_way(self) -> UnderWayScreen | None:
         screen = self._app.screen
         return screen if isinstance(screen, UnderWayScreen) and screen.under_way else None
-
-
-def _change_paragraphs(action: NextAction) -> list[Paragraph]:
-    """One table; a reason that all changes share stands once, above it."""
-    if not action.changes:
-        return []
-    reasons = {action.why.get(name, "") for name in action.changes}
-    shared = reasons.pop() if len(reasons) == 1 else ""
-    lines = [Paragraph(""), Paragraph(f"changes: {shared}" if shared else "changes:", "dim")]
-    name_width = max(len(name) for name in action.changes)
-    values = [tuple(formatting.written(value) for value in change) for change in action.changes.values()]
-    old_width, new_width = (max(len(pair[side]) for pair in values) for side in (0, 1))
-    for name, (old, new) in zip(action.changes, values, strict=True):
-        why = "" if shared else action.why.get(name, "")
-        row = f"{name:<{name_width}}  {old:>{old_width}} → {new:<{new_width}}  {why}"
-        lines.append(Paragraph(row.rstrip(), verbatim=True))
-    return lines
-
-
-def _verb(action: NextAction) -> str:
-    """What is done, in the command's own word: an iteration is launched."""
-    return action.argv[1] if action.argv and len(action.argv) > 1 else action.kind
-
-
-def _title(action: NextAction) -> str:
-    """`launch iteration-1`, `extend pilot to 180 pairs`."""
-    verb = _verb(action)
-    more = f" to {action.examples:,} pairs" if verb == "extend" and action.examples else ""
-    return f"{verb} {action.run or ''}{more}".replace("  ", " ").strip()
-
-
-def _told(action: NextAction) -> str:
-    return f"{action.kind}: {action.run} was started" if action.run else f"{action.kind} was done"

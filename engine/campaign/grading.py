@@ -13,7 +13,6 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from engine.campaign.fields import NotBool, Strict
 
-
 _CALL = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
 _CUSTOM_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 

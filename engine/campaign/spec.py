@@ -108,10 +108,16 @@ def recipe_of(
     return json.dumps([*parts, hashes], sort_keys=True)
 
 
+def same_ruler(recipe: str, other: str) -> bool:
+    """Whether two recipes (see `recipe_of`) have the same detectors and limits."""
+    (*_, qc, gate, _), (*_, other_qc, other_gate, _) = json.loads(recipe), json.loads(other)
+    return bool((qc, gate) == (other_qc, other_gate))
+
+
 def only_ruler_differs(recipe: str, other: str) -> bool:
     """Whether two recipes (see `recipe_of`) differ in detectors or limits, and in nothing else."""
-    (*made, qc, gate, prompts), (*other_made, other_qc, other_gate, other_prompts) = json.loads(recipe), json.loads(other)
-    return (made, prompts) == (other_made, other_prompts) and (qc, gate) != (other_qc, other_gate)
+    (*made, _, _, prompts), (*other_made, _, _, other_prompts) = json.loads(recipe), json.loads(other)
+    return (made, prompts) == (other_made, other_prompts) and not same_ruler(recipe, other)
 
 
 def create_spec(files: RunFiles, spec: RunSpec) -> None:

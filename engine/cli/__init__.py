@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from engine import __version__
-from engine.cli import checking, engines, looking, starting
+from engine.cli import checking, engines, grading, looking, starting
 from engine.cli.arguments import OpenDashboard
 from engine.cli.console import CommandEnd, complain, make_streams_safe, say
 from engine.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USAGE, PilothouseError
@@ -29,7 +29,7 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Run supervisor for gated LLM data generation. Without a command: the dashboard on ./configs.",
 )
-for commands in (starting.commands, looking.commands, checking.commands):
+for commands in (starting.commands, looking.commands, grading.commands, checking.commands):
     app.add_typer(commands)
 app.add_typer(engines.commands, name="engine")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from typing import Any
 
@@ -34,6 +35,11 @@ def make_streams_safe() -> None:
 
 def _clean(text: str) -> str:
     return "\n".join(sanitise(line) for line in text.split("\n"))
+
+
+def paper_width() -> int | None:
+    """Cells in a line of the terminal that stdout is; None for a file or a pipe, which have no end of a line."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def say(text: str) -> None:

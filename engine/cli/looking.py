@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from engine.cli.arguments import MOST, CampaignArgument, Json, RunArgument, service_here
-from engine.cli.console import CommandEnd, say, say_json
+from engine.cli.console import CommandEnd, paper_width, say, say_json
 from engine.cli.following import wait_for
 from engine.errors import EXIT_DONE, EXIT_GATE_FAIL, EXIT_GATE_UNDECIDED
 
@@ -71,40 +71,32 @@ def gate(
     qc: Annotated[
         Path | None, typer.Option("--qc", metavar="FILE", help="YAML with qc: and gate: to judge by instead")
     ] = None,
+    trace: Annotated[bool, typer.Option("--trace", help="its evidence growing with the samples, drawn")] = False,
 ) -> None:
     """The gate's verdict: exit 0 pass, 10 fail, 11 undecided."""
-    from engine.report.gate import gate_text, regrade
+    from engine.report.gate import gate_text
+    from engine.report.samples import suspect_text
 
     service = service_here()
-    verdict = regrade(service.workspace.existing_run(run_id), qc) if qc else service.look_at_run(run_id).gate
-    if as_json:
+    files = service.workspace.existing_run(run_id)
+    run = service.look_at_run(run_id)
+    verdict = service.regrade(run_id, qc).new if qc else run.gate
+    if trace:
+        from engine.report.evidence import evidence_text, trace_run
+
+        evidence = trace_run(files, verdict, qc)
+        if as_json:
+            say_json(evidence.to_json())
+        else:
+            say(evidence_text(evidence))
+    elif as_json:
         say_json(verdict.to_json())
     else:
-        say(gate_text(verdict))
+        say(gate_text(verdict, () if qc else run.gradings))
+        for detector in verdict.detectors if not qc else ():
+            if detector.suspect:
+                say(suspect_text(files, detector))
     raise CommandEnd(GATE_EXIT[verdict.verdict])
-
-
-@commands.command()
-def samples(
-    run_id: RunArgument,
-    *,
-    flag: Annotated[
-        str | None, typer.Option("--flag", metavar="NAME", help="only what this detector flags, e.g. runaway")
-    ] = None,
-    kept: Annotated[bool | None, typer.Option("--kept/--rejected", help="only kept, or only rejected records")] = None,
-    most: Annotated[int, typer.Option("--count", "-n", min=0, max=MOST, help="how many records, in item order")] = 20,
-    qc: Annotated[Path | None, typer.Option("--qc", metavar="FILE", help="YAML with qc: to flag by instead")] = None,
-    as_json: Json = False,
-) -> None:
-    """Records with what flags them, and where."""
-    from engine.report.samples import Wanted, find_samples, samples_text
-
-    files = service_here().workspace.existing_run(run_id)
-    found = find_samples(files, Wanted(kept, flag), most=most, ruler=qc)
-    if as_json:
-        say_json(found.to_json())
-    else:
-        say(samples_text(found))
 
 
 @commands.command()
@@ -113,14 +105,14 @@ def compare(
     as_json: Json = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="a Markdown table")] = False,
 ) -> None:
-    """Runs side by side: metrics, parameters that differ, cost."""
-    from engine.report.tables import comparison_json, comparison_rows, markdown_table, text_table
+    """Runs side by side: metrics, what is proven better or worse, parameters and prompts that differ, cost."""
+    from engine.report.comparison import comparison_json, comparison_markdown, comparison_text
 
     picture = service_here().look(campaign)
     if as_json:
         say_json(comparison_json(picture))
     else:
-        say((markdown_table if markdown else text_table)(*comparison_rows(picture)))
+        say(comparison_markdown(picture) if markdown else comparison_text(picture, paper_width()))
 
 
 @commands.command()

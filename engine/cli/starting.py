@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from engine.cli.arguments import MOST, CampaignArgument, Json, OpenDashboard, RunArgument, Yes, service_here
-from engine.cli.console import CommandEnd, consent, forecast_text, note, say, say_json
+from engine.cli.console import CommandEnd, consent, forecast_text, note, paper_width, say, say_json
 from engine.cli.following import follow_campaign, wait_for
 from engine.errors import EXIT_RUN_FAILED, ConfigurationError
 from engine.service import Service
@@ -25,7 +25,7 @@ def demo(
 ) -> None:
     """Take a demo campaign from pilot to scale on the model that ships with Pilothouse."""
     from engine.demo import CAMPAIGN, set_up
-    from engine.report.tables import comparison_rows, text_table
+    from engine.report.comparison import comparison_text
 
     service = Service(set_up(folder).root, tend=True)
     picture = service.look(CAMPAIGN)
@@ -43,7 +43,7 @@ def demo(
     say(f"the demo lives in {service.root}; its runs go on if this is interrupted")
     picture = follow_campaign(service, CAMPAIGN)
     say("")
-    say(text_table(*comparison_rows(picture)))
+    say(comparison_text(picture, paper_width()))
     say("")
     say(f"next: {picture.next.kind}: {picture.next.reason}" if picture.next else "")
     if picture.state != "done":
@@ -114,9 +114,16 @@ def next_action(
     campaign: CampaignArgument,
     as_json: Json = False,
     do: Annotated[bool, typer.Option("--do", help="carry it out")] = False,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="with --do: another value than proposed")
+    ] = None,
     yes: Yes = False,
 ) -> None:
     """What comes next, why, its exact command and forecast cost; with --do, does it."""
+    from engine.report.next import next_text
+
+    if assignments and not do:
+        raise ConfigurationError("--set changes what is started, and nothing is", remedy="add --do")
     service = service_here()
     picture = service.look(campaign)
     action = picture.next
@@ -124,15 +131,11 @@ def next_action(
     if as_json:
         say_json(action.to_json())
     else:
-        say(f"{action.kind}: {action.reason}")
-        for key, why in action.why.items():
-            before, after = action.changes.get(key, (None, None))
-            say(f"  {key}: {before} → {after}, {why}")
-        if action.command:
-            say(f"  {action.command}")
-            say(f"  {forecast_text(action.cost_usd, action.duration_s, action.basis)}")
+        say(next_text(action))
     if do:
         if action.argv is not None:
-            consent(f"{action.command}, {forecast_text(action.cost_usd, action.duration_s, action.basis)}?", yes=yes)
-        done = service.do_next(campaign, note)
+            edited = "".join(f" --set {shlex.quote(assignment)}" for assignment in assignments or ())
+            forecast = forecast_text(action.cost_usd, action.duration_s, action.basis)
+            consent(f"{action.command}{edited}, {forecast}?", yes=yes)
+        done = service.do_next(campaign, note, assignments or ())
         note(f"started: {campaign}/{done.run}")

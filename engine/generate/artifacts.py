@@ -23,9 +23,11 @@ from engine.generate.progress import reason
 from engine.generate.prompts import PromptBuilder
 from engine.journal.events import utc_now
 from engine.qc.gate import judge
+from engine.qc.metrics import IN_ORDER, rate_of
 from engine.qc.tally import RunTally
 from engine.qc.verdicts import GateVerdict
 
+FURTHER_RATES = ("duplicate_rate", "response_repetition_rate", *IN_ORDER)
 ARTIFACTS = ("pilot_data.jsonl", "qc_summary.json", "session_manifest.json")
 
 
@@ -47,7 +49,7 @@ def write_artifacts(files: RunFiles, spec: RunSpec, prompts: PromptBuilder, sess
 
     Raises `OSError` as the file system does.
     """
-    tally = RunTally(spec.qc, spec.gate, spec.pipeline.delimiter)
+    tally = RunTally(spec.qc, spec.gate, spec.pipeline.delimiter, import_from=(spec.workspace,))
     kept: list[dict[str, Any]] = []
     for record in read_records(files):
         tally.add(record)
@@ -120,7 +122,8 @@ def _summary(spec: RunSpec, tally: RunTally, verdict: GateVerdict, session: Sess
             "instruction_acceptance": metrics["instruction_acceptance"],
             "pair_acceptance": metrics["pair_acceptance"],
             "delimiter_leakage_count": metrics["delimiter_leakage"],
-            "duplicate_rate": metrics["duplicate_rate"],
+            **{name: metrics[name] for name in FURTHER_RATES},
+            **{rate_of(name): metrics[rate_of(name)] for name in spec.qc.custom},
         },
         "token_stats": tally.token_statistics(),
         "margins": tally.margins(),

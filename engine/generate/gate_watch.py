@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.campaign.spec import RunSpec
+from engine.generate.progress import log
 from engine.qc.early_end import early_end
 from engine.qc.gate import judge
 from engine.qc.tally import RunTally
@@ -10,7 +11,8 @@ from engine.qc.verdicts import GateVerdict
 
 
 class GateWatch:
-    """One attempt's look at `tally`.
+    """One attempt's look at `tally`. `reason` says why the run ends now, None while it goes on; it is never held on to:
+    what was still in flight may change it.
 
     Where the gate would end the attempt at its very start, a person has asked for more samples in spite of it (by
     extending the run), and nothing ends it early.
@@ -23,14 +25,18 @@ class GateWatch:
         self._forecasts = early.forecast_below is not None
         self._wanted = early.unreachable or early.proven or self._forecasts
         self._wanted = self._wanted and self._reason() is None
+        self.reason: str | None = None
 
-    def look(self) -> str | None:
-        """Why the run ends now; None to go on. Costs nothing while no further item has been judged."""
+    def look(self) -> None:
+        """Take in what was judged since; costs nothing where that is nothing."""
         judged = self._tally.judged_items
         if not self._wanted or judged == self._seen:
-            return None
+            return
         self._seen = judged
-        return self._reason()
+        reason = self._reason()
+        if reason is not None and self.reason is None:
+            log.info("%s; what is in flight is finished first", reason)
+        self.reason = reason
 
     def _reason(self) -> str | None:
         policy = self._spec.policy

@@ -130,10 +130,11 @@ class Pipeline:
     def _run(self) -> Ending:
         self._stop.wake(self._events)
         while True:
-            if not self._stop.requested:
+            winding_down = self._stop.requested or self._gate.reason is not None
+            if not winding_down:
                 self._admit()
                 self._ask_for_lists()
-            ending = self._ending() or self._early_end()
+            ending = self._ending()
             if ending is not None:
                 return ending
             self._take_events()
@@ -159,6 +160,8 @@ class Pipeline:
             return None
         if self._stop.requested:
             return Ending("stopped", f"asked to stop by {self._stop.reason}")
+        if self._gate.reason is not None:
+            return Ending("decided", self._gate.reason)
         if self._queue and admission.may_start(self._queue[0]):
             return None
         ending = self._settled() if not self._lists_lost else None
@@ -186,29 +189,15 @@ class Pipeline:
             return Ending("exhausted", what)
         return None
 
-    def _early_end(self) -> Ending | None:
-        """What the gate decides of a run that was not asked to stop: what is in flight is not worth waiting for."""
-        if self._stop.requested:
-            return None
-        reason = self._gate.look()
-        if reason is None:
-            return None
-        log.info("%s; %d items in flight are dropped", reason, len(self._flying))
-        self._drop()
-        return Ending("decided", reason)
-
     def _wind_down(self) -> None:
         if not self._said_stopping:
             self._said_stopping = True
             log.info("stopping: %d items in flight are finished first", len(self._flying))
         if self._stop.at_once and self._flying:
             log.info("stopping at once: %d items in flight are dropped and done again on restart", len(self._flying))
-            self._drop()
-
-    def _drop(self) -> None:
-        self._backend.cancel()
-        self._flying.clear()
-        self._admission.drop()
+            self._backend.cancel()
+            self._flying.clear()
+            self._admission.drop()
 
     # --- lists ---------------------------------------------------------------------------------------------------
 
@@ -309,6 +298,7 @@ class Pipeline:
         for record in self._admission.records():
             self._records.append(record)
             self._progress.add(record)
+        self._gate.look()
 
     # --- events --------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ class Progress:
     """Keeps the run's tally and logs from it."""
 
     def __init__(self, spec: RunSpec, target: int) -> None:
-        self.tally = RunTally(spec.qc, spec.gate, spec.pipeline.delimiter)
+        self.tally = RunTally(spec.qc, spec.gate, spec.pipeline.delimiter, import_from=(spec.workspace,))
         self._target = target
         self._phases: set[str] = set()
         self._began = time.monotonic()

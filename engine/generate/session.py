@@ -42,6 +42,7 @@ from engine.journal.writer import JournalWriter
 from engine.logs.sanitise import sanitise
 from engine.logs.tail import LogTail
 from engine.logs.vllm_lines import root_cause
+from engine.qc.custom import check_custom
 from engine.qc.metrics import check_names
 
 Outcome = Literal["completed", "exhausted", "decided", "stopped", "failed"]
@@ -66,7 +67,8 @@ def check(spec: RunSpec) -> tuple[PromptBuilder, ModelFolder | None]:
             where="generator.kind",
             remedy="run its own command; `pilothouse launch` does",
         )
-    check_names(spec.gate)
+    check_names(spec.gate, spec.qc)
+    check_custom(spec.qc, (spec.workspace,))
     return PromptBuilder.of(spec.prompts, spec.pipeline.list_shots), check_model(spec.model, spec.engine)
 
 

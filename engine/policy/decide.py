@@ -13,7 +13,7 @@ from engine.budget.forecast import rest_forecast, shortage
 from engine.budget.money import Budget
 from engine.campaign.models import Campaign
 from engine.policy.actions import NextAction, NextKind
-from engine.policy.compare import Comparison, compare
+from engine.policy.compare import Comparison, compare, partner_of
 from engine.policy.drafts import (
     LEAST_EXTENSION,
     draft_extension,
@@ -25,7 +25,7 @@ from engine.policy.drafts import (
 from engine.policy.history import PastRun, passing, trials, tries_spent
 from engine.policy.parameters import parameters_for
 from engine.policy.proposals import is_suspect, propose
-from engine.policy.tried import best_so_far, judged, parent_among
+from engine.policy.tried import best_so_far, judged
 from engine.qc.metrics import metric_of
 from engine.qc.verdicts import CheckVerdict
 
@@ -264,7 +264,7 @@ def _retry_or_review(campaign: Campaign, runs: Sequence[PastRun], last: PastRun,
     """Iterate while tries remain, from the best parameters so far; then a person has to look."""
     spent, allowed = tries_spent(runs), campaign.policy.max_retries + 1
     known = judged(runs)
-    before = parent_among(known[: known.index(last)], last) if last in known else None
+    before = partner_of(known, last)
     if before is not None:
         comparison = compare(before.gate, last.gate)
         reason += f"; against {before.name}: {comparison.sentence}"

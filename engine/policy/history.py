@@ -19,6 +19,7 @@ class PastRun:
     is history but no try: it spent none of the gate's error probability. `recipe_stands`: model, prompts, program,
     detectors and limits are still those of the campaign, so that what the run proved holds for the next one;
     `only_ruler_differs`: all but detectors and limits are. `parent`: the run whose parameters it started from.
+    `gradings`: how often it was graded again by another ruler, and that saved.
     """
 
     name: str
@@ -44,6 +45,7 @@ class PastRun:
     recipe_stands: bool = True
     only_ruler_differs: bool = False
     parent: str | None = None
+    gradings: int = 0
 
     @property
     def trial(self) -> bool:
@@ -57,8 +59,10 @@ def trials(runs: Sequence[PastRun]) -> list[PastRun]:
 
 
 def tries_spent(runs: Sequence[PastRun]) -> int:
-    """Own pilots and iterations that have been judged on anything: each had its chance to pass the gate."""
-    return sum(run.trial and not run.imported and (run.candidates > 0 or run.kept > 0) for run in runs)
+    """Own pilots and iterations that have been judged on anything, and gradings that were saved of any run: each had
+    its chance to pass the gate by luck."""
+    judged = sum(run.trial and not run.imported and (run.candidates > 0 or run.kept > 0) for run in runs)
+    return judged + sum(run.gradings for run in runs)
 
 
 def passing(runs: Sequence[PastRun]) -> PastRun | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.campaign.models import Parameters
 from engine.campaign.parameters import difference
-from engine.policy.compare import Comparison, compare
+from engine.policy.compare import Comparison, compare, partner_of
 from engine.policy.history import PastRun, trials
 
 
@@ -44,8 +44,8 @@ def judged(runs: Sequence[PastRun]) -> list[PastRun]:
 def tried(runs: Sequence[PastRun]) -> list[Tried]:
     """Every trial with a parent, whose parameters are both known and differ in more than the seed, oldest first."""
     found, known = [], judged(runs)
-    for position, run in enumerate(known):
-        parent = parent_among(known[:position], run)
+    for run in known:
+        parent = partner_of(known, run)
         if parent is None or not (parent.parameters_known and run.parameters_known):
             continue
         changes = difference(parent.parameters, run.parameters)
@@ -53,12 +53,6 @@ def tried(runs: Sequence[PastRun]) -> list[Tried]:
         if changes:
             found.append(Tried(run.name, parent.name, changes, compare(parent.gate, run.gate)))
     return found
-
-
-def parent_among(earlier: Sequence[PastRun], run: PastRun) -> PastRun | None:
-    """The run that `run` started from, if it is among the `earlier` ones, else the one before it."""
-    named = next((other for other in earlier if other.name == run.parent), None)
-    return named or (earlier[-1] if earlier else None)
 
 
 def best_so_far(runs: Sequence[PastRun]) -> PastRun | None:

@@ -9,14 +9,16 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from engine.campaign.grading import GateConfig, Limit
 from engine.campaign.policy import PolicyConfig
 from engine.qc import forecast, sentences
-from engine.qc.metrics import METRICS, MetricKind
-from engine.qc.rule import bounded_exp, rule_for
+from engine.qc.checks import judged_by_list
+from engine.qc.metrics import METRICS, MetricKind, metric_of
+from engine.qc.rule import Rule, bounded_exp, rule_for
 from engine.qc.statistics import lower_bound, upper_bound
-from engine.qc.tally import RunTally, judged_by_list
+from engine.qc.tally import RunTally
 from engine.qc.verdicts import CheckVerdict, GateVerdict, Needs, Verdict
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -58,10 +60,10 @@ def judge(
     """The gate's verdict on what `tally` holds. The tally must have been made with the same `gate`.
 
     `ended`: no attempt of the run goes on. `bounds=False` leaves the displayed bounds out, for a caller that only
-    decides: they are most of the work.
+    decides: the forecasts and what is to be thought of the detectors stay out with them.
     """
     counts = {metric: tally.check_counts(metric) for metric in gate.checks}
-    return judge_figures(
+    verdict = judge_figures(
         gate,
         policy,
         tally.metrics(),
@@ -71,6 +73,7 @@ def judge(
         target=target,
         bounds=bounds,
     )
+    return replace(verdict, detectors=tally.detector_counts()) if bounds else verdict
 
 
 def judge_figures(
@@ -84,7 +87,8 @@ def judge_figures(
     target: int,
     bounds: bool = True,
 ) -> GateVerdict:
-    """As `judge`, on figures: metric values, and (n, failures) per check. What is missing is not known."""
+    """As `judge`, on figures: metric values, and (n, failures) per check. What is missing is not known; a metric that
+    is neither built in nor among `values` does not exist."""
     setting = Setting(
         confidence=gate.confidence,
         tries=policy.max_retries + 1,
@@ -103,7 +107,8 @@ def judge_figures(
             n=n,
             failures=failures,
             setting=setting,
-            by_list=metric in METRICS and judged_by_list(gate, METRICS[metric], limit),
+            by_list=judged_by_list(gate, metric_of(metric), limit),
+            exists=metric in METRICS or metric in values,
         )
         for metric, limit in gate.checks.items()
         for n, failures in (counts.get(metric, (0, 0)),)
@@ -136,8 +141,10 @@ def _overall(verdicts: list[Verdict], ended: bool) -> Verdict:
     return "pass" if all(verdict == "pass" for verdict in verdicts) else "undecided"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Outcome:
+    """Not frozen, and the check is put together only once below: a generator asks at every item that is judged."""
+
     verdict: Verdict
     reachable: bool
     needs: Needs = _DECIDED
@@ -157,9 +164,10 @@ def judge_check(
     failures: float,
     setting: Setting,
     by_list: bool = False,
+    exists: bool = True,
 ) -> CheckVerdict:
     """One check on plain numbers: `failures` among `n` samples (for counts, occurrences in `n` samples)."""
-    known = METRICS.get(metric)
+    known = metric_of(metric) if exists else None
     if known is None:
         outcome = _Outcome("undecided", reachable=False)
     elif setting.confidence is None:
@@ -172,7 +180,15 @@ def judge_check(
             outcome = _at_the_end(known.kind, limit, (n, failures), value, setting)
     bounded = setting.bounds and n > 0 and known is not None and known.kind != "count" and not by_list
     confidence = setting.confidence if bounded else None
-    check = CheckVerdict(
+    sentence = sentences.check_sentence(
+        sentences.Standing(metric, value, outcome.verdict, n, failures, outcome.needs, outcome.reachable, by_list),
+        known.kind if known is not None else None,
+        limit,
+        plain=setting.confidence is None,
+        ended=setting.ended,
+        extend_to=setting.extend_to,
+    )
+    return CheckVerdict(
         metric=metric,
         op=limit.op,
         limit=limit.value,
@@ -189,14 +205,10 @@ def judge_check(
         threshold_fail=outcome.threshold_fail,
         needs=outcome.needs,
         reachable=outcome.reachable,
-        sentence="",
+        sentence=sentence,
         by_list=by_list,
         forecast=outcome.forecast,
     )
-    sentence = sentences.check_sentence(
-        check, limit, plain=setting.confidence is None, ended=setting.ended, extend_to=setting.extend_to
-    )
-    return replace(check, sentence=sentence)
 
 
 def failure_limit(kind: MetricKind, limit: Limit) -> float | None:
@@ -210,26 +222,34 @@ def failure_limit(kind: MetricKind, limit: Limit) -> float | None:
 
 def _by_the_rule(tau: float, n: int, failures: float, setting: Setting, *, by_list: bool) -> _Outcome:
     rule = rule_for(tau, confidence=setting.confidence or 0.0, tries=setting.tries, checks=setting.checks)
-    log_pass, log_fail = rule.log_pass(failures, n), rule.log_fail(failures, n)
-    to_pass = rule.clean_to_pass(failures, n)
-    verdict: Verdict = "undecided"
+    verdict, to_pass, needs, evidence, evidence_fail = _evidence(rule, failures, n)
     horizon = setting.horizon(n, by_list=by_list)
-    if to_pass == 0:
-        verdict = "pass"
-    elif rule.fails(failures, n):
-        verdict = "fail"
     return _Outcome(
         verdict=verdict,
         reachable=n + to_pass <= horizon,
-        needs=Needs(to_pass, rule.failures_to_fail(failures, n)) if verdict == "undecided" else _DECIDED,
-        evidence=bounded_exp(log_pass),
+        needs=needs,
+        evidence=evidence,
         threshold=rule.pass_threshold,
-        evidence_fail=bounded_exp(log_fail),
+        evidence_fail=evidence_fail,
         threshold_fail=rule.fail_threshold,
         forecast=forecast.chance_to_pass(rule, failures, n, horizon)
         if setting.bounds and verdict == "undecided"
         else None,
     )
+
+
+@lru_cache(maxsize=4096)
+def _evidence(rule: Rule, failures: float, n: int) -> tuple[Verdict, int, Needs, float, float]:
+    """Verdict, clean samples that it lacks to pass, needs, and E for passing and failing. Remembered, since most of a
+    gate's checks stand where they stood when the next item is judged, and all of them when nothing is new."""
+    log_fail, to_pass = rule.log_fail(failures, n), rule.clean_to_pass(failures, n)
+    verdict: Verdict = "undecided"
+    if to_pass == 0:
+        verdict = "pass"
+    elif log_fail >= math.log(rule.fail_threshold):
+        verdict = "fail"
+    needs = Needs(to_pass, rule.failures_to_fail(failures, n)) if verdict == "undecided" else _DECIDED
+    return verdict, to_pass, needs, bounded_exp(rule.log_pass(failures, n)), bounded_exp(log_fail)
 
 
 def _plain(limit: Limit, value: float | None) -> _Outcome:

@@ -2,6 +2,7 @@
 
 A metric looks at one record at a time: its sample is None when the record is not among those it is measured on, else
 0 or 1 for rates and acceptances, occurrences for counts, a size for medians. A metric without samples is not known.
+Those `IN_ORDER` ask what stood before a record: they are sampled in item order, by `engine.qc.diversity`.
 """
 
 from __future__ import annotations
@@ -10,20 +11,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from engine.campaign.grading import GateConfig
+from engine.campaign.grading import GateConfig, QcConfig
 from engine.errors import ConfigurationError
-from engine.qc.detectors import DROPPED_DUPLICATES, Detector, Record
+from engine.qc.detectors import DROPPED_DUPLICATES, Record
 
 MetricKind = Literal["rate", "acceptance", "count", "median"]
 Grades = Mapping[str, int | None]
 """Per detector kind: how often it strikes, None when it cannot judge the record."""
 
 Samples = tuple[int | None, ...]
-"""One record's samples, in the order of `METRICS`."""
+"""One record's samples, in the order of `METRICS`, those of custom detectors after them."""
 
 DROPPED_OUTCOMES = frozenset({"malformed", "meta"}) | DROPPED_DUPLICATES
-MEASURED_BY = ("runaway", "token_limit", "delimiter", "duplicate")
-"""The detectors that metrics are made of."""
+MEASURED_BY = {
+    "runaway": "runaway_rate",
+    "token_limit": "token_limit_rate",
+    "delimiter": "delimiter_leakage",
+    "duplicate": "duplicate_rate",
+    "repetition": "response_repetition_rate",
+}
+"""The detectors that metrics are made of, and which."""
 
 MOST_TOKENS = 2**53
 """Whole numbers up to here are exact as floats."""
@@ -33,7 +40,7 @@ MOST_TOKENS = 2**53
 class Metric:
     """`kind`: rate (share, less is better), acceptance (share, more is better), count (sum), median.
 
-    `over` says in words what it is measured on; `position` is its place among a record's samples.
+    `over` says in words what it is measured on.
     """
 
     name: str
@@ -42,10 +49,6 @@ class Metric:
     unit: str
     lower_is_better: bool
     over: str
-    position: int
-
-    def sample(self, record: Record, grades: Grades) -> int | None:
-        return samples_of(record, grades)[self.position]
 
 
 _ROWS: tuple[tuple[str, MetricKind, str, str, bool, str], ...] = (
@@ -59,15 +62,37 @@ _ROWS: tuple[tuple[str, MetricKind, str, str, bool, str], ...] = (
     ("instruction_yield", "acceptance", "inst. yield", "%", False, "candidate instructions"),
     ("pair_yield", "acceptance", "pair yield", "%", False, "generated pairs"),
     ("duplicate_rate", "rate", "duplicates", "%", True, "parsed lines"),
+    ("response_repetition_rate", "rate", "repetition", "%", True, "generated responses"),
+    ("exact_duplicate_rate", "rate", "exact dupl.", "%", True, "kept pairs"),
+    ("near_duplicate_rate", "rate", "near dupl.", "%", True, "kept pairs"),
+    ("verb_diversity", "acceptance", "verb diversity", "%", False, "kept instructions"),
 )
 
-METRICS: dict[str, Metric] = {row[0]: Metric(*row, position) for position, row in enumerate(_ROWS)}
-KEPT, MEDIAN = METRICS["examples"].position, METRICS["median_tokens"].position
+METRICS: dict[str, Metric] = {row[0]: Metric(*row) for row in _ROWS}
+POSITIONS = {name: position for position, name in enumerate(METRICS)}
+"""Where a built-in metric's sample stands among a record's."""
+KEPT, MEDIAN, PAIR_GOOD = POSITIONS["examples"], POSITIONS["median_tokens"], POSITIONS["pair_acceptance"]
+IN_ORDER = ("exact_duplicate_rate", "near_duplicate_rate", "verb_diversity")
+"""They stand next to each other among the samples, which are None until the record's turn comes."""
+
+_RATE = "_rate"
+
+
+def rate_of(detector: str) -> str:
+    """The name of the metric that a custom detector measures."""
+    return detector + _RATE
 
 
 def metric_of(name: str) -> Metric | None:
-    """The metric that a check or a column names; None when there is no such one."""
-    return METRICS.get(name)
+    """The metric that a check or a column names, None when there can be no such one.
+
+    A rate that is not built in is taken for that of a custom detector, without asking whether a campaign has it: that
+    `check_names` does, and the gate's verdict on a run.
+    """
+    known = METRICS.get(name)
+    if known is not None or not name.endswith(_RATE) or name == _RATE:
+        return known
+    return Metric(name, "rate", name.removesuffix(_RATE).replace("_", " "), "%", True, "what its detector judges")
 
 
 def is_kept(record: Record) -> bool:
@@ -119,6 +144,10 @@ def samples_of(record: Record, grades: Grades) -> Samples:
         None if instruction is None else _yielded(instruction),
         None if pair is None else _yielded(pair),
         grades["duplicate"],
+        grades["repetition"] if generated else None,
+        None,
+        None,
+        None,
     )
 
 
@@ -127,17 +156,18 @@ def _yielded(verdict: dict[str, Any]) -> bool | None:
     return verdict["good"] and confident if isinstance(confident, bool) else None
 
 
-def grade(record: Record, detectors: Mapping[str, Detector]) -> dict[str, int | None]:
-    """How often each of `detectors` strikes on `record`."""
-    return {kind: detector.count(record) for kind, detector in detectors.items()}
+def known_metrics(qc: QcConfig | None) -> list[str]:
+    """Names of the metrics that there are: those built in, then those of the custom detectors of `qc`."""
+    return [*METRICS, *(rate_of(name) for name in (qc.custom if qc is not None else ()))]
 
 
-def check_names(gate: GateConfig) -> None:
-    """`ConfigurationError` when a check of `gate` is on a metric that does not exist."""
-    unknown = [name for name in gate.checks if name not in METRICS]
+def check_names(gate: GateConfig, qc: QcConfig | None = None) -> None:
+    """`ConfigurationError` when a check of `gate` is on none of `known_metrics`."""
+    known = known_metrics(qc)
+    unknown = [name for name in gate.checks if name not in known]
     if unknown:
         raise ConfigurationError(
             f"gate.checks: there is no metric {unknown[0]!r}",
             where=f"gate.checks.{unknown[0]}",
-            remedy=f"use one of: {', '.join(METRICS)}",
+            remedy=f"use one of: {', '.join(known)}",
         )

@@ -7,6 +7,7 @@ here, and is never called repetitive.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from engine.qc.markers import NEW_PROMPT
 
@@ -37,7 +38,7 @@ def _repetitive(words: list[str]) -> bool:
     allowed = MOST_REPEATED * (n - N + 1)
     if allowed <= 0 or n - len(set(words)) <= allowed:
         return False
-    if n - 1 - len(set(zip(words, words[1:], strict=False))) <= allowed:
+    if n - 1 - len(set(pairwise(words))) <= allowed:
         return False
     distinct = len(set(zip(words, words[1:], words[2:], words[3:], strict=False)))
     return n - N + 1 - distinct > allowed

@@ -54,7 +54,7 @@ class Rule:
             failures * bad + clean * good for bad, good in zip(self.fail_on_failure, self.fail_on_clean, strict=True)
         ]
         largest = max(logs)
-        return largest + math.log(sum(math.exp(log - largest) for log in logs) / len(logs))
+        return largest + math.log(sum([math.exp(log - largest) for log in logs]) / len(logs))
 
     def passes(self, failures: float, n: int) -> bool:
         return self.log_pass(failures, n) >= math.log(self.pass_threshold)
@@ -79,16 +79,13 @@ class Rule:
 
     def failures_to_fail(self, failures: float, n: int) -> int:
         """Least number of further failures in a row that fail the check; 0 when it fails already."""
-        low, high = -1, 0
-        while not self.fails(failures + high, n + high):
-            low, high = high, 2 * high + 1
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self.fails(failures + middle, n + middle):
-                high = middle
-            else:
-                low = middle
-        return high
+        clean, wanted = n - failures, math.log(self.fail_threshold)
+        rows = zip(self.fail_on_failure, self.fail_on_clean, strict=True)
+        lacking = min((wanted - failures * bad - clean * good) / bad for bad, good in rows)
+        more = max(0, math.ceil(lacking) - 1)  # the mean is never above its largest part
+        while not self.fails(failures + more, n + more):
+            more += 1
+        return more
 
 
 @lru_cache(maxsize=256)

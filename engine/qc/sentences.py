@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 from engine.campaign.grading import Limit
-from engine.qc.metrics import METRICS, MetricKind
-from engine.qc.verdicts import CheckVerdict, Verdict
+from engine.qc.metrics import MetricKind, metric_of
+from engine.qc.verdicts import CheckVerdict, Needs, Verdict
 
 MOST_CLAUSES = 2
 """How many open checks the gate's own sentence names."""
@@ -14,23 +16,40 @@ MOST_CLAUSES = 2
 _MEDIAN_FAILURES = {"<": "at {} or more", "<=": "over {}", ">": "at {} or fewer", ">=": "under {}", "=": "not {}"}
 
 
-def check_sentence(check: CheckVerdict, limit: Limit, *, plain: bool, ended: bool, extend_to: int) -> str:
-    """Why a check stands where it stands: "0 of 30: not yet proven, 70 more clean"."""
-    metric = METRICS.get(check.metric)
-    if metric is None:
-        return f"there is no metric {check.metric!r}"
+class Standing(NamedTuple):
+    """How a check stands, in the words of `CheckVerdict`, before there is a sentence about it."""
+
+    metric: str
+    value: float | None
+    verdict: Verdict
+    n: int
+    failures: float
+    needs: Needs
+    reachable: bool
+    by_list: bool
+
+
+def check_sentence(
+    check: Standing, kind: MetricKind | None, limit: Limit, *, plain: bool, ended: bool, extend_to: int
+) -> str:
+    """Why a check stands where it stands: "0 of 30: not yet proven, 70 more clean". `kind` None: no such metric."""
+    if kind is None:
+        return _no_metric(check)
     if plain:
         shown = "not known" if check.value is None else format_value(check.value, limit)
         return f"{shown} against {limit} (plain comparison, no proof)"
     if check.n == 0:
-        return _without_samples(check, limit, ended)
-    proof = needs_proof(metric.kind, limit)
-    words = {
-        "fail": _too_much(limit, proof),
-        "pass": f"proven {limit}" if proof else f"holds ({limit})",
-        "undecided": _open(check, extend_to),
-    }
-    return f"{evidence_words(metric.kind, limit, check)}: {words[check.verdict]}"
+        return _without_samples(check, kind, limit, ended)
+    seen, proof = evidence_words(kind, limit, check), needs_proof(kind, limit)
+    if check.verdict == "undecided":
+        return f"{seen}: {_open(check, extend_to)}"
+    if check.verdict == "fail":
+        return f"{seen}: {_too_much(limit, proof)}"
+    return f"{seen}: proven {limit}" if proof else f"{seen}: holds ({limit})"
+
+
+def _no_metric(check: Standing | CheckVerdict) -> str:
+    return f"there is no metric {check.metric!r}"
 
 
 def _too_much(limit: Limit, proof: bool) -> str:
@@ -40,7 +59,7 @@ def _too_much(limit: Limit, proof: bool) -> str:
     return f"{'proven ' if proof else ''}too {direction} (limit {limit})"
 
 
-def _open(check: CheckVerdict, extend_to: int) -> str:
+def _open(check: Standing, extend_to: int) -> str:
     if not check.reachable:
         return f"cannot pass by {extend_to}"
     if check.needs.clean_to_pass is None:
@@ -53,11 +72,11 @@ def needs_proof(kind: MetricKind, limit: Limit) -> bool:
     return kind != "count" and limit.op != "="
 
 
-def _lists(check: CheckVerdict) -> str:
+def _lists(check: Standing | CheckVerdict) -> str:
     return " lists" if check.by_list else ""
 
 
-def evidence_words(kind: MetricKind, limit: Limit, check: CheckVerdict) -> str:
+def evidence_words(kind: MetricKind, limit: Limit, check: Standing | CheckVerdict) -> str:
     """What was seen: "9 of 43", "26 of 116 rejected", "12 of 43 at 40 or more", "2 in 43", "1.3 of 21 lists"."""
     n, failures = f"{check.n}{_lists(check)}", f"{round(check.failures, 1):g}" if check.by_list else check.failures
     if kind == "count":
@@ -72,8 +91,8 @@ def format_value(value: float, limit: Limit) -> str:
     return f"{value * 100:.1f}%" if limit.percent else f"{value:.4g}"
 
 
-def _without_samples(check: CheckVerdict, limit: Limit, ended: bool) -> str:
-    if check.value is not None and METRICS[check.metric].kind != "count":
+def _without_samples(check: Standing, kind: MetricKind, limit: Limit, ended: bool) -> str:
+    if check.value is not None and kind != "count":
         return f"{format_value(check.value, limit)} as reported, without samples that could prove it"
     if check.needs.clean_to_pass is None or ended:
         return "no samples" if ended else "no samples yet"
@@ -104,7 +123,10 @@ def _urgency(check: CheckVerdict) -> tuple[bool, int]:
 
 
 def _titles(checks: Sequence[CheckVerdict]) -> str:
-    return ", ".join(METRICS[check.metric].title if check.metric in METRICS else check.metric for check in checks)
+    metrics = [None if check.sentence == _no_metric(check) else metric_of(check.metric) for check in checks]
+    return ", ".join(
+        check.metric if metric is None else metric.title for check, metric in zip(checks, metrics, strict=True)
+    )
 
 
 def _all_proven(checks: Sequence[CheckVerdict], how: str) -> str:
@@ -112,10 +134,10 @@ def _all_proven(checks: Sequence[CheckVerdict], how: str) -> str:
 
 
 def _clause(check: CheckVerdict, confidence: float | None, extend_to: int) -> str:
-    metric = METRICS.get(check.metric)
-    if metric is None:
+    metric = metric_of(check.metric)
+    if metric is None or check.sentence == _no_metric(check):
         return check.sentence
-    limit = Limit(op=check.op, value=check.limit, percent=check.percent)
+    limit = _limit(check.op, check.limit, check.percent)
     if confidence is None:
         shown = "not known" if check.value is None else format_value(check.value, limit)
         return f"{metric.title} {shown}, limit {limit}"
@@ -129,3 +151,8 @@ def _clause(check: CheckVerdict, confidence: float | None, extend_to: int) -> st
     if check.needs.clean_to_pass is None:
         return f"{metric.title} {check.sentence}"
     return f"{metric.title} needs {check.needs.clean_to_pass} more clean{_lists(check)}"
+
+
+@lru_cache(maxsize=256)
+def _limit(op: str, value: float, percent: bool) -> Limit:
+    return Limit(op=op, value=value, percent=percent)

@@ -7,159 +7,98 @@ items from the first one on without a hole, in item order, so that no verdict de
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
-from engine.campaign.grading import GateConfig, Limit, QcConfig
+from engine.campaign.grading import GateConfig, QcConfig
+from engine.qc.checks import CheckCounts, failure_test, judged_by_list
+from engine.qc.custom import failures_in_words, load_custom
 from engine.qc.detectors import Record, resolve_detectors
+from engine.qc.diversity import Diversity, Prints, prints_of
+from engine.qc.evidence import EvidenceCounts
+from engine.qc.margins import Spread
 from engine.qc.metrics import (
     DROPPED_OUTCOMES,
+    IN_ORDER,
     KEPT,
     MEASURED_BY,
     MEDIAN,
     METRICS,
-    Metric,
+    PAIR_GOOD,
+    POSITIONS,
     Samples,
     is_garbage,
+    metric_of,
+    rate_of,
     samples_of,
     token_count,
 )
+from engine.qc.sizes import Sizes
+from engine.qc.verdicts import DetectorEvidence
 
-LARGEST_MARGIN = 1e15
-"""Margins in nats beyond this are nonsense, infinite ones too; their sums stay finite."""
-
-
-def failure_test(metric: Metric, limit: Limit) -> Callable[[int], int]:
-    """How many failures one sample of `metric` is under `limit`: for counts the occurrences, otherwise 0 or 1."""
-    value = limit.value
-    if metric.kind == "count":
-        return lambda sample: sample
-    if metric.kind == "median":
-        return {
-            "<": lambda sample: int(sample >= value),
-            "<=": lambda sample: int(sample > value),
-            ">": lambda sample: int(sample <= value),
-            ">=": lambda sample: int(sample < value),
-            "=": lambda sample: int(sample != value),
-        }[limit.op]
-    wanted = limit.op in (">", ">=") or (limit.op == "=" and value > 0)
-    return (lambda sample: int(not sample)) if wanted else int
-
-
-def judged_by_list(gate: GateConfig, metric: Metric, limit: Limit) -> bool:
-    """Whether this check takes lists for samples: rates do, what only the whole run settles does not."""
-    return gate.group_by == "list" and gate.confidence is not None and metric.kind != "count" and limit.op != "="
-
-
-class Sizes:
-    """Whole numbers seen so far, as a histogram: median and quantiles without keeping each."""
-
-    def __init__(self) -> None:
-        self.histogram: Counter[int] = Counter()
-        self.n = 0
-        self.total = 0
-
-    def add(self, value: int) -> None:
-        self.histogram[value] += 1
-        self.n += 1
-        self.total += value
-
-    def quantile(self, share: float) -> float | None:
-        """Linear interpolation between order statistics (numpy's default); None without values."""
-        if not self.n:
-            return None
-        position = share * (self.n - 1)
-        low = int(position)
-        below, above = self._ranked(low), self._ranked(min(low + 1, self.n - 1))
-        return below + (above - below) * (position - low)
-
-    def _ranked(self, rank: int) -> int:
-        seen = 0
-        for value in sorted(self.histogram):
-            seen += self.histogram[value]
-            if seen > rank:
-                return value
-        raise IndexError(rank)
-
-    def summary(self) -> dict[str, float | None]:
-        """`median mean min max p95`, all None without values."""
-        if not self.n:
-            return dict.fromkeys(("median", "mean", "min", "max", "p95"))
-        return {
-            "median": self.quantile(0.5),
-            "mean": self.total / self.n,
-            "min": min(self.histogram),
-            "max": max(self.histogram),
-            "p95": self.quantile(0.95),
-        }
-
-
-@dataclass(slots=True)
-class _CheckCounts:
-    """What one check of the gate has judged so far: samples, and how many of them failed.
-
-    With `by_list` a list is one sample, once the next one has begun: it fails by the share of its items that do.
-    """
-
-    name: str
-    position: int
-    failed: Callable[[int], int]
-    by_list: bool = False
-    n: int = 0
-    failures: float = 0
-    _list: int = -1
-    _list_n: int = 0
-    _list_failures: int = 0
-
-    def add(self, value: int, list_number: int) -> None:
-        if not self.by_list:
-            self.n += 1
-            self.failures += self.failed(value)
-            return
-        if self._list_n and list_number != self._list:
-            self.n += 1
-            self.failures += self._list_failures / self._list_n
-            self._list_n = self._list_failures = 0
-        self._list = list_number
-        self._list_n += 1
-        self._list_failures += self.failed(value)
+_FIRST_IN_ORDER = POSITIONS[IN_ORDER[0]]
+_Waiting = tuple[Samples, int, Prints | None]
 
 
 class RunTally:
     """Adds records one by one, in any order.
 
     `in_line_order` ignores the records' own `index`: rows of a foreign file, whose numbering means nothing here.
-    `repeated` counts records whose index had been seen; they are counted once. Nothing that a record may hold raises:
-    values that cannot be what their key says are passed over, and so are garbage records of runs of our own.
-    `ConfigurationError` for an unknown detector. A check on a metric that does not exist has no samples.
+    `import_from` are folders that custom detectors may be found in, beside what is installed; `detectors` are all of
+    `qc`, by kind or name. `repeated` counts records whose index had been seen; they are counted once. Nothing that a
+    record may hold raises: values that cannot be what their key says are passed over, and so are garbage records of
+    runs of our own. `ConfigurationError` for an unknown built-in detector. A check on a metric that does not exist has
+    no samples.
+
+    No text is kept. It grows by at most 96 octets a kept pair (see `Diversity`), and by the samples of records that
+    stand behind a hole.
     """
 
-    def __init__(self, qc: QcConfig, gate: GateConfig, delimiter: str, *, in_line_order: bool = False) -> None:
-        self.detectors = resolve_detectors(qc, delimiter)
+    def __init__(
+        self,
+        qc: QcConfig,
+        gate: GateConfig,
+        delimiter: str,
+        *,
+        in_line_order: bool = False,
+        import_from: Sequence[str] = (),
+    ) -> None:
+        builtin = resolve_detectors(qc, delimiter)
+        self._custom = load_custom(qc, import_from)
+        self.detectors = builtin | {loaded.name: loaded.detector() for loaded in self._custom}
         self.repeated = 0
         self.gate = gate
         self._in_line_order = in_line_order
-        self._graders = tuple((kind, self.detectors[kind].count) for kind in MEASURED_BY)
-        self._sums = [0] * len(METRICS)
-        self._ns = [0] * len(METRICS)
+        self._graders = tuple((kind, builtin[kind].count) for kind in MEASURED_BY)
+        measured = {**MEASURED_BY, **{loaded.name: rate_of(loaded.name) for loaded in self._custom}}
+        names = dict.fromkeys((*METRICS, *measured.values()))
+        self._metrics = {name: metric for name in names if (metric := metric_of(name)) is not None}
+        positions = {name: position for position, name in enumerate(self._metrics)}
+        self._evidence = tuple(
+            EvidenceCounts(self.detectors[kind], name, positions[name])
+            for kind, name in measured.items()
+            if not self.detectors[kind].fact
+        )
+        self._errors: dict[str, tuple[int, str]] = {}
+        self._sums = [0] * len(positions)
+        self._ns = [0] * len(positions)
         self._outcomes: Counter[str] = Counter()
         self._generated_tokens = 0
         self._tokens = Sizes()
-        self._margins: tuple[tuple[str, list[float]], ...] = (("instruction_critic", []), ("pair_critic", []))
-        self._checks = [
-            _CheckCounts(
-                name,
-                METRICS[name].position,
-                failure_test(METRICS[name], limit),
-                by_list=judged_by_list(gate, METRICS[name], limit),
+        self._margins = (("instruction_critic", Spread()), ("pair_critic", Spread()))
+        self._checks = {
+            name: CheckCounts(
+                positions[name],
+                failure_test(self._metrics[name], limit),
+                by_list=judged_by_list(gate, self._metrics[name], limit),
             )
             for name, limit in gate.checks.items()
-            if name in METRICS
-        ]
+            if name in positions
+        }
+        self._checked = tuple(self._checks.values())
+        self._diversity = Diversity()
         self._prefix = 0
         self._prefix_kept = 0
-        self._waiting: dict[int, tuple[Samples, int]] = {}
+        self._waiting: dict[int, _Waiting] = {}
         self._added = 0
 
     def add(self, record: Record) -> bool:
@@ -174,6 +113,8 @@ class RunTally:
             return False
         self._added += 1
         samples = samples_of(record, {kind: count(record) for kind, count in self._graders})
+        if self._custom:
+            samples += self._asked(record)
         sums, ns = self._sums, self._ns
         for position, value in enumerate(samples):
             if value is not None:
@@ -183,42 +124,68 @@ class RunTally:
         tokens = samples[MEDIAN]
         if tokens is not None:
             self._tokens.add(tokens)
+        for evidence in self._evidence:
+            strikes = samples[evidence.position]
+            if strikes is not None:
+                evidence.add(record, strikes, samples[PAIR_GOOD])
         self._generated_tokens += token_count(record.get("generated_tokens")) or 0
         outcome = record.get("outcome")
         if isinstance(outcome, str):
             self._outcomes[outcome] += 1
         for name, margins in self._margins:
             verdict = record.get(name)
-            if type(verdict) is not dict or type(margin := verdict.get("margin")) is not float:
-                continue
-            if abs(margin) <= LARGEST_MARGIN:
-                margins.append(margin)
+            if type(verdict) is dict and type(margin := verdict.get("margin")) is float:
+                margins.add(margin)
         list_number = record.get("list")
-        self._place(index, samples, list_number if type(list_number) is int else -1 - index)
+        prints = prints_of(record) if samples[KEPT] else None
+        self._place(index, samples, list_number if type(list_number) is int else -1 - index, prints)
         return True
 
-    def _place(self, index: int, samples: Samples, list_number: int) -> None:
+    def _asked(self, record: Record) -> Samples:
+        """What the custom detectors say of `record`; that one failed is counted, its first error kept."""
+        found = []
+        for loaded in self._custom:
+            answer = loaded.ask(record)
+            found.append(answer.count)
+            if answer.error:
+                n, first = self._errors.get(loaded.name, (0, answer.error))
+                self._errors[loaded.name] = n + 1, first
+        return tuple(found)
+
+    def _place(self, index: int, samples: Samples, list_number: int, prints: Prints | None) -> None:
         """Judge the record if all before it have been judged, and then those that waited for it."""
         if index != self._prefix:
-            self._waiting[index] = samples, list_number
+            self._waiting[index] = samples, list_number, prints
             return
-        following: tuple[Samples, int] | None = samples, list_number
+        following: _Waiting | None = samples, list_number, prints
         while following is not None:
-            samples, list_number = following
+            samples, list_number, prints = following
             self._prefix += 1
             self._prefix_kept += samples[KEPT] or 0
-            for check in self._checks:
+            if prints is not None:
+                samples = self._in_order(samples, prints)
+            for check in self._checked:
                 value = samples[check.position]
                 if value is not None:
                     check.add(value, list_number)
             following = self._waiting.pop(self._prefix, None) if self._waiting else None
+
+    def _in_order(self, samples: Samples, prints: Prints) -> Samples:
+        """`samples` of a kept pair with those that only its turn tells, which are counted now."""
+        found = self._diversity.add(prints)
+        for position, value in enumerate(found, start=_FIRST_IN_ORDER):
+            if value is not None:
+                self._ns[position] += 1
+                self._sums[position] += value
+        return samples[:_FIRST_IN_ORDER] + found + samples[_FIRST_IN_ORDER + len(found) :]
 
     # --- what the gate judges: the items before the first hole ---------------------------------------------
 
     def check_counts(self, metric: str) -> tuple[int, float]:
         """(n, failures) of a gate check over the items before the first hole; for counts the occurrences. Where lists
         are the samples, over those that are through, and `failures` is the sum of their shares."""
-        return next(((check.n, check.failures) for check in self._checks if check.name == metric), (0, 0))
+        check = self._checks.get(metric)
+        return (check.n, check.failures) if check is not None else (0, 0)
 
     @property
     def judged_items(self) -> int:
@@ -238,9 +205,10 @@ class RunTally:
     # --- what is shown ---------------------------------------------------------------------------------------
 
     def metrics(self) -> dict[str, float | None]:
-        """Every metric over all records added; None where it has no samples."""
+        """Every metric over all records added; None where it has no samples. Those `IN_ORDER`, which would depend on
+        who finished first, are over the items before the first hole."""
         values: dict[str, float | None] = {}
-        for position, metric in enumerate(METRICS.values()):
+        for position, metric in enumerate(self._metrics.values()):
             n, total = self._ns[position], self._sums[position]
             if metric.name == "examples":
                 values[metric.name] = total
@@ -258,8 +226,8 @@ class RunTally:
         `instructions_kept` and `pairs_kept` are good and confident; `kept` is what passed every filter. `tokens` are
         generated tokens; `hit_token_limit` and `runaway` count generated responses.
         """
-        n = dict(zip(METRICS, self._ns, strict=True))
-        total = dict(zip(METRICS, self._sums, strict=True))
+        n = dict(zip(self._metrics, self._ns, strict=True))
+        total = dict(zip(self._metrics, self._sums, strict=True))
         return {
             "parsed": self._outcomes.total(),
             "candidates": n["instruction_acceptance"],
@@ -286,20 +254,19 @@ class RunTally:
         return self._tokens.summary()
 
     def margins(self) -> dict[str, dict[str, float | None]]:
-        """`n mean median min max` of the critics' margins in nats, by critic."""
-        return {name: _spread(values) for name, values in self._margins}
+        """`n mean median min max` of the critics' margins in nats, by critic; see `Spread` for how exact."""
+        return {name: spread.summary() for name, spread in self._margins}
 
+    # --- what is to be thought of the detectors ----------------------------------------------------------------
 
-def _spread(values: list[float]) -> dict[str, Any]:
-    if not values:
-        return {"n": 0, "mean": None, "median": None, "min": None, "max": None}
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
-    return {
-        "n": len(ordered),
-        "mean": sum(ordered) / len(ordered),
-        "median": median,
-        "min": ordered[0],
-        "max": ordered[-1],
-    }
+    def detector_counts(self) -> tuple[DetectorEvidence, ...]:
+        """What the pair critic says of what the detectors flag that judge by a rule of thumb, custom ones included."""
+        return tuple(evidence.result() for evidence in self._evidence)
+
+    def detector_errors(self) -> dict[str, tuple[int, str]]:
+        """By custom detector that failed: on how many records, and the first error, safe to show."""
+        return dict(self._errors)
+
+    def warnings(self) -> list[str]:
+        """`custom detector refusal failed on 3 records: ZeroDivisionError: …`, one for each that failed."""
+        return failures_in_words(self._errors)

@@ -13,7 +13,7 @@ from typing import Any
 
 from engine.campaign.grading import GateConfig, Limit
 from engine.campaign.spec import ForeignFigures
-from engine.qc.metrics import METRICS, Metric
+from engine.qc.metrics import METRICS, Metric, metric_of
 from engine.qc.tally import RunTally
 
 LARGEST = 1e15
@@ -28,6 +28,10 @@ MEASURED_ON = {
     "pair_yield": "generated",
     "delimiter_leakage": "kept",
     "duplicate_rate": "parsed",
+    "response_repetition_rate": "generated",
+    "exact_duplicate_rate": "kept",
+    "near_duplicate_rate": "kept",
+    "verb_diversity": "kept",
 }
 """What the seed's script measured each figure on (its runaway detector looked at cleaned, kept responses)."""
 
@@ -37,6 +41,10 @@ SUMMARY_SHARES = {
     "instruction_acceptance": "instruction_acceptance",
     "pair_acceptance": "pair_acceptance",
     "duplicate_rate": "duplicate_rate",
+    "response_repetition_rate": "response_repetition_rate",
+    "exact_duplicate_rate": "exact_duplicate_rate",
+    "near_duplicate_rate": "near_duplicate_rate",
+    "verb_diversity": "verb_diversity",
 }
 SUMMARY_COUNTS = {
     "parsed": ("counts", "lines_parsed"),
@@ -102,6 +110,8 @@ def foreign_figures(
     if not counts and all(value is None for value in metrics.values()):
         return ForeignFigures(source=source)
     metrics["examples"] = counts.get("kept", kept_rows)
+    rates = section(summary, "rates")
+    metrics |= {name: _share(rates.get(name)) for name in gate.checks if name not in METRICS}
     return ForeignFigures(source=source, metrics=metrics, counts=counts, checks=_stated_checks(summary, gate))
 
 
@@ -153,7 +163,7 @@ def foreign_check_counts(figures: ForeignFigures, tally: RunTally, gate: GateCon
 
 
 def _samples(name: str, limit: Limit, figures: ForeignFigures, tally: RunTally) -> Samples:
-    metric, value = METRICS.get(name), figures.metrics.get(name)
+    metric, value = metric_of(name), figures.metrics.get(name)
     if metric is None or value is None:
         return NO_SAMPLES
     stated = figures.checks.get(name)
@@ -168,7 +178,7 @@ def _samples(name: str, limit: Limit, figures: ForeignFigures, tally: RunTally) 
     if name == "runaway_rate" and "runaway" in counts:
         n, strikes = _runaways(counts, value)
     else:
-        n = counts.get(MEASURED_ON[name], 0)
+        n = counts.get(MEASURED_ON[name], 0) if name in MEASURED_ON else 0  # what a custom one judged is not stated
         strikes = int(value) if metric.kind == "count" else round(value * n)
     if n == 0:
         return NO_SAMPLES

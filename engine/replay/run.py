@@ -8,17 +8,17 @@ from datetime import datetime
 from pathlib import Path
 
 from engine.budget.ledger import Meter
-from engine.campaign.spec import RunSpec, only_ruler_differs
+from engine.campaign.policy import PolicyConfig
+from engine.campaign.spec import RunSpec, only_ruler_differs, same_ruler
 from engine.files import RunFiles
 from engine.journal.events import AnyEvent, GeneratorBeat, Heartbeat, KeeperStarted, RunEnded, parse_event
 from engine.journal.reader import JournalReader
 from engine.logs.sanitise import sanitise
 from engine.policy.history import PastRun
-from engine.qc.gate import judge, judge_figures
 from engine.qc.tally import RunTally
-from engine.qc.verdicts import GateVerdict
 from engine.replay.course import Course, seconds_between
-from engine.replay.foreign import foreign_check_counts
+from engine.replay.grades import Grades
+from engine.replay.rules import Named, prompt_hashes, rules
 from engine.replay.trail import Trail
 from engine.snapshot import LIVE_STATES, Counts, RunSnapshot, RunState
 from engine.supervise.ending import LOST_REMEDY
@@ -36,13 +36,13 @@ SLOW_KEEPER_S = 20.0
 class RunReplay:
     """Reads what was appended to a run's journals and records; `snapshot` is a pure function of what was read.
 
-    An imported run's metrics are the figures of its own summary; with `own_figures` they are ours, from its rows.
+    An imported run's metrics are the figures of its own summary; with `own_figures` they are ours, from its rows, and
+    the run is judged by `spec` as it is, whatever gradings were saved (see `Grades`).
     `damage` says why the run's own spec could not be read, where `spec` is a stand-in.
     """
 
     def __init__(self, files: RunFiles, spec: RunSpec, *, own_figures: bool = False, damage: str | None = None) -> None:
         self.files = files
-        self.spec = spec
         self.damage = damage
         self.meter = Meter()
         self._beaten: dict[int, Heartbeat] = {}
@@ -51,22 +51,34 @@ class RunReplay:
         self._found_dead: set[int] = set()
         self._trail = Trail(spec)
         self._aftermath: JournalReader | None = None
-        self._own_figures = own_figures
-        imported = spec.imported is not None  # foreign samples come without lists to group them by
-        self._gate = spec.gate.model_copy(update={"group_by": "item"}) if imported else spec.gate
+        self._grades = Grades(files, spec, own_figures=own_figures)
+        self._prompts = prompt_hashes(spec)
+        self._rules = self._own_rules()
         self._keeper = JournalReader(files.keeper_journal)
         self._course = Course()
         self._liveness = RunLiveness(keeper_alive=False, generator_alive=False)
         self._begin_records()
 
+    @property
+    def spec(self) -> RunSpec:
+        """The run's spec, with the detectors and limits that it is judged by now."""
+        return self._grades.spec
+
+    def _own_rules(self) -> Named:
+        return rules(self.spec, own_figures=self._grades.own_figures) if self.damage is None else ()
+
+    def new_tally(self) -> RunTally:
+        """An empty tally of the kind that counts this run's records."""
+        return self._grades.new_tally()
+
     def _begin_records(self) -> None:
         """What is rebuilt when `restart --fresh` put the records away."""
-        spec = self.spec
         self._generator = JournalReader(self.files.generator_journal)
-        self._records = JournalReader(self.files.records)
         self._identity = (_file_identity(self.files.generator_journal), _file_identity(self.files.records))
-        foreign = spec.imported is not None
-        self._tally = RunTally(spec.qc, self._gate, spec.pipeline.delimiter, in_line_order=foreign)
+        self._count_anew()
+
+    def _count_anew(self) -> None:
+        self._records = JournalReader(self.files.records)
         self._kept_now = 0
         self._last_record: str | None = None
 
@@ -76,6 +88,7 @@ class RunReplay:
             self._liveness = run_liveness(self.files)
         identity = (_file_identity(self.files.generator_journal), _file_identity(self.files.records))
         if any(old is not None and old != new for old, new in zip(self._identity, identity, strict=True)):
+            self._grades.begin()
             self._begin_records()
         self._identity = identity
         for value in self._keeper.read_new():
@@ -94,9 +107,12 @@ class RunReplay:
                 self._course.apply(event)
             if isinstance(event, GeneratorBeat):
                 self._active[event.attempt] = event
+        if self._grades.refresh():
+            self._rules = self._own_rules()
+            self._count_anew()
         attempt = self._course.attempt
         for record in self._records.read_new():
-            counted, stamp, made_in = self._tally.add(record), record.get("time"), record.get("attempt")
+            counted, stamp, made_in = self._grades.tally.add(record), record.get("time"), record.get("attempt")
             if not isinstance(stamp, str) or type(made_in) is not int:
                 continue
             if counted and made_in == attempt:
@@ -216,24 +232,15 @@ class RunReplay:
             return False
         return alive.generator_alive is not None
 
-    def _own_gate(self, extend_to: int | None, *, ended: bool) -> GateVerdict:
-        spec = self.spec
-        policy = spec.policy if extend_to is None else spec.policy.model_copy(update={"extend_to": extend_to})
-        foreign = spec.imported
-        if foreign is not None and not self._own_figures and foreign.metrics:
-            counts = foreign_check_counts(foreign, self._tally, self._gate)
-            kept = foreign.counts.get("kept", self._tally.judged_kept)
-            return judge_figures(self._gate, policy, foreign.metrics, counts, kept=kept, ended=True, target=self.target)
-        return judge(self._gate, policy, self._tally, ended=ended, target=self.target)
-
-    def snapshot(self, *, extend_to: int | None = None) -> RunSnapshot:
-        """The run as its files tell it now. `extend_to` is the campaign's present one: how far a run may go is not
-        frozen with it, and verdict and policy must speak of the same."""
+    def snapshot(self, policy: PolicyConfig | None = None) -> RunSnapshot:
+        """The run as its files tell it now. `policy` is the campaign's present one: how far a run may go is not frozen
+        with it, and verdict and policy must speak of the same `extend_to`. Where `max_retries` was raised since, the
+        error probability is split over more tries, and each has to prove more."""
         spec, course = self.spec, self._course
         state, reason = self._state()
         live = state in LIVE_STATES
-        foreign = spec.imported if not self._own_figures else None
-        computed = self._tally.metrics()
+        imported, foreign = spec.imported is not None, self._grades.foreign
+        computed = self._grades.tally.metrics()
         metrics = {**dict.fromkeys(computed), **foreign.metrics} if foreign and foreign.metrics else computed
         return RunSnapshot(
             id=spec.id,
@@ -244,15 +251,15 @@ class RunReplay:
             phase=course.phase if live else None,
             pid=course.pid if live else None,
             started=course.started or spec.created,
-            ended=course.end.time if course.end else (spec.created if foreign else None),
+            ended=course.end.time if course.end else (spec.created if imported else None),
             exit_code=course.exit_code if not live else None,
             parameters=spec.parameters,
             parameters_known=spec.parameters_known,
             parent=spec.parent,
-            counts=self._counts(foreign is not None),
+            counts=self._counts(),
             metrics=metrics,
-            computed=computed if foreign is not None else None,
-            gate=self._own_gate(extend_to, ended=state == "succeeded"),
+            computed=computed if imported else None,
+            gate=self._grades.verdict(policy or spec.policy, ended=state == "succeeded", target=self.target),
             reason=reason,
             cost_usd=round(self.meter.device_hours * spec.budget.gpu_usd_per_hour, 6),
             active_s=round(self.meter.active_s, 3),
@@ -260,7 +267,7 @@ class RunReplay:
             log=str(self.files.log),
             folder=str(self.files.folder),
             model=spec.model.path,
-            imported=spec.imported is not None,
+            imported=imported,
             gpu_held=bool(course.end and course.end.gpu_held),
             keeper_alive=self._liveness.keeper_alive,
             heartbeat=course.heartbeat if live else None,
@@ -277,6 +284,9 @@ class RunReplay:
             figures=course.figures if live else None,
             gpus=course.gpus if live else (),
             saved_usd=self._saved_usd(),
+            prompts=self._prompts,
+            rules=self._rules,
+            gradings=self._grades.notes,
         )
 
     def _saved_usd(self) -> float | None:
@@ -287,9 +297,9 @@ class RunReplay:
         devices = max(1, len(self.meter.devices))
         return round(word.saved_s * devices * self.spec.budget.gpu_usd_per_hour / 3600, 6)
 
-    def _counts(self, foreign: bool) -> Counts:
-        ours = self._tally.counts()
-        if foreign and self.spec.imported is not None:
+    def _counts(self) -> Counts:
+        ours = self._grades.tally.counts()
+        if self.spec.imported is not None:
             ours = {**ours, **{key: value for key, value in self.spec.imported.counts.items() if key in ours}}
         known = {name: value for name, value in ours.items() if name in Counts.__slots__}
         return Counts(target=self.target, max_candidates=self.max_candidates, **known)
@@ -311,8 +321,7 @@ class RunReplay:
         garbage = self._records.garbage
         if garbage:
             found.append(f"{garbage} unreadable line(s) in records.jsonl were passed over")
-        if self._tally.repeated:
-            found.append(f"{self._tally.repeated} record(s) with an index seen before were passed over")
+        found += self._grades.warnings()
         if self._course.end and self._course.end.gpu_held:
             found.append("GPU memory is not back at its level before launch")
         return tuple(found)
@@ -335,7 +344,14 @@ class RunReplay:
     def past(self, snapshot: RunSnapshot, recipe: str | None = None, *, startup_s: float | None = None) -> PastRun:
         """The run as the policy sees it. `recipe` is the campaign's present one, see `engine.campaign.spec`;
         `startup_s` takes the place of the start-up that was measured, where that of the next run would be another."""
-        stands = recipe is None or snapshot.imported or self.spec.recipe == recipe
+        own = self.spec.recipe
+        if recipe is None:
+            stands, by_another = True, False
+        elif snapshot.imported:  # nobody knows how it was made, only by what it was graded again
+            by_another = bool(snapshot.gradings) and not same_ruler(own, recipe)
+            stands = not by_another
+        else:
+            stands, by_another = own == recipe, only_ruler_differs(own, recipe)
         return PastRun(
             name=snapshot.name,
             kind=snapshot.kind,
@@ -359,7 +375,8 @@ class RunReplay:
             parameters_known=snapshot.parameters_known,
             parent=self.spec.parent,
             recipe_stands=stands,
-            only_ruler_differs=not stands and recipe is not None and only_ruler_differs(self.spec.recipe, recipe),
+            gradings=len(snapshot.gradings),
+            only_ruler_differs=by_another,
         )
 
 

@@ -89,7 +89,7 @@ class WorkspaceReplay:
     def _campaign(self, path: Path) -> CampaignSnapshot:
         name = path.stem
         config, recipe = self._load(path)
-        extend_to = None if isinstance(config, PilothouseError) else config.policy.extend_to
+        policy = None if isinstance(config, PilothouseError) else config.policy
         warnings: list[str] = []
         unread: list[str] = []
         replays, runs, engines = [], [], []
@@ -100,7 +100,7 @@ class WorkspaceReplay:
                     replay.snapshot()
                     engines.append(replay)
                     continue
-                runs.append(replay.snapshot(extend_to=extend_to))
+                runs.append(replay.snapshot(policy))
                 replays.append(replay)
             except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError, OSError) as error:
                 # One run with nonsense in its files must not hide all the others.

@@ -18,6 +18,7 @@ def budget_json(campaign: CampaignSnapshot) -> dict[str, Any]:
         "campaign": campaign.name,
         "budget": campaign.budget.to_json() if campaign.budget else None,
         "next_cost_usd": campaign.next.cost_usd if campaign.next else None,
+        "saved_usd": round(sum(run.saved_usd or 0.0 for run in campaign.runs), 6),
         "runs": [_share(run) for run in campaign.runs],
         "engines": [_share(engine) for engine in campaign.engines],
     }
@@ -39,6 +40,9 @@ def budget_text(campaign: CampaignSnapshot) -> str:
     ]
     if campaign.next and campaign.next.cost_usd is not None:
         lines.append(f"next       {money(campaign.next.cost_usd)} forecast: {campaign.next.kind}")
+    saved = sum(run.saved_usd or 0.0 for run in campaign.runs)
+    if saved:
+        lines.append(f"saved      {money(saved)} forecast for what early ends left undone")
     if budget.warning:
         lines.append(f"WARNING: {budget.warn_at:.0%} of the limit is spent or committed")
     return "\n".join(lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.qc.metrics import METRICS
+from engine.qc.metrics import metric_of
 from engine.qc.verdicts import GateVerdict
 from engine.snapshot import RunSnapshot
 
@@ -39,9 +39,19 @@ def held_text(run: RunSnapshot) -> str:
     return f"GPU memory still held by {'; '.join(run.gpu_held_by)}" if run.gpu_held and run.gpu_held_by else ""
 
 
+def saved_text(run: RunSnapshot) -> str:
+    """`saved about $1.10`: what its early end spared; empty where it did not end early, or nobody can tell."""
+    return f"saved about {money(run.saved_usd)}" if run.saved_usd else ""
+
+
+def ending_text(run: RunSnapshot) -> str:
+    """Why it ended, and what that spared."""
+    return "; ".join(part for part in (run.reason, saved_text(run)) if part)
+
+
 def metric_title(name: str, *, long: bool = False) -> str:
     """`token limit` or, where there is room, `token limit rate`; an unknown metric keeps its name."""
-    metric = METRICS.get(name)
+    metric = metric_of(name)
     return metric.title if metric is not None and not long else name.replace("_", " ")
 
 
@@ -54,7 +64,7 @@ def signs(sentence: str) -> str:
 
 def is_share(name: str) -> bool:
     """Whether a metric is a fraction of one, shown as a percentage."""
-    return name.endswith(("_rate", "_acceptance", "_yield"))
+    return name.endswith(("_rate", "_acceptance", "_yield", "_diversity"))
 
 
 def metric_value(name: str, value: float | None) -> str:
@@ -109,4 +119,4 @@ def short_parameter(name: str) -> str:
     """`response.max_tokens` → `resp. max_tokens`: a dotted name for a narrow column."""
     group, dot, inner = name.partition(".")
     short = {"instruction": "inst.", "response": "resp.", "critic": "critic"}.get(group, group)
-    return f"{short} {inner}" if dot else name
+    return f"{short} {inner.replace('repetition_penalty', 'rep. penalty')}" if dot else name

@@ -1,7 +1,8 @@
-"""The gate's verdict in words, and a run graded again under other detectors and limits."""
+"""The gate's verdict in words, and the files that other detectors and limits are read from."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +10,24 @@ from engine.campaign.document import read_document
 from engine.campaign.fields import Strict
 from engine.campaign.grading import GateConfig, QcConfig
 from engine.campaign.loading import validated
-from engine.campaign.spec import RunSpec, read_spec
-from engine.files import RunFiles
+from engine.campaign.spec import RunSpec
+from engine.qc.precision import precision_sentence
 from engine.qc.verdicts import GateVerdict
 from engine.replay.campaigns import check_rules
-from engine.replay.run import RunReplay
 from engine.report.formatting import VERDICT_SIGNS, headline, limit_text, metric_title, metric_value, signs
-from engine.report.tables import text_table
+from engine.report.tables import grading_text, text_table
+from engine.snapshot import GradingNote
 
 
 class OtherRuler(Strict):
-    """A `--qc` file: detectors and limits to grade by; what it leaves out stays as the run's spec has it."""
+    """A `--qc` file: detectors and limits to grade by; what it leaves out stays as the run is judged by now."""
 
     qc: QcConfig | None = None
     gate: GateConfig | None = None
 
 
-def gate_text(verdict: GateVerdict) -> str:
-    """One line a check, then the verdict."""
+def gate_text(verdict: GateVerdict, gradings: Sequence[GradingNote] = ()) -> str:
+    """One line a check, then the verdict, the gradings it comes from, and what people's marks say of its detectors."""
     rows = [
         [
             metric_title(check.metric),
@@ -38,23 +39,21 @@ def gate_text(verdict: GateVerdict) -> str:
         for check in verdict.checks
     ]
     table = text_table(["check", "limit", "value", "verdict", "evidence"], rows, left=(0, 3, 4))
-    return f"{table}\n{headline(verdict)}"
-
-
-def regrade(files: RunFiles, path: Path) -> GateVerdict:
-    """The verdict on the run's records by the detectors and limits in `path`; nothing is generated or written.
-
-    Raises `NotFoundError` when there is no such file, `ConfigurationError` for anything in it that cannot be used.
-    """
-    replay = RunReplay(files, read_ruler(path, read_spec(files)), own_figures=True)
-    replay.refresh()
-    return replay.snapshot().gate
+    marks = [
+        precision_sentence(detector.detector, detector.marked_true, detector.marked_false)
+        for detector in verdict.detectors
+        if detector.marked
+    ]
+    return "\n".join([table, headline(verdict), *map(grading_text, gradings), *marks])
 
 
 def read_ruler(path: Path, spec: RunSpec) -> RunSpec:
-    """`spec` with the detectors and limits that stand in `path`; raises as `regrade` does."""
+    """`spec` with the detectors and limits that stand in `path`.
+
+    Raises `NotFoundError` when there is no such file, `ConfigurationError` for anything in it that cannot be used.
+    """
     ruler = validated(OtherRuler, read_document(path))
-    check_rules(path, ruler.qc, ruler.gate, spec.pipeline.delimiter)
+    check_rules(path, ruler.qc, ruler.gate, spec.pipeline.delimiter, standing=spec.qc, workspace=spec.workspace or None)
     changes: dict[str, Any] = {}
     if ruler.qc is not None:
         changes["qc"] = ruler.qc

@@ -1,62 +1,73 @@
-"""`pilothouse samples`: records of a run in item order, with what flags them and where."""
+"""`pilothouse samples`: records of a run in item order, with what flags them, where, and what people said of it."""
 
 from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from engine.campaign.spec import RunSpec, read_spec
-from engine.errors import ConfigurationError
 from engine.files import RunFiles
-from engine.journal.reader import JournalReader
+from engine.gradings import graded_spec
 from engine.logs.sanitise import sanitise
-from engine.qc.detectors import DETECTOR_KINDS, Detector, Record, Span, flags_of, resolve_detectors
-from engine.qc.metrics import is_garbage, is_kept
+from engine.marks import Marks, read_marks
+from engine.qc.detectors import Detector, Record, Span, flags_of
+from engine.qc.metrics import is_kept
+from engine.qc.verdicts import DetectorEvidence
+from engine.records import detector_of, detectors_of_run, numbered_records
 from engine.report.gate import read_ruler
 
 BEFORE, WITHIN, WHOLE = 100, 160, 400
 """Characters shown before a flagged span, of the span, and of a text without one."""
+LINE_TEXT, LINE_BEFORE = 60, 20
+"""The same where a sample has one line: of a text or a flagged span, and before the span."""
+SUSPECTS_SHOWN = 10
+
+MARK_WORDS = {True: "✓ right", False: "✗ false alarm"}
 
 _BREAKS = re.compile(r"[ \t]*[\r\n][ \t\r\n]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which records: `kept` true or false for only those, `flag` for those that a detector of that kind flags."""
+    """Which records: `kept` true or false for only those, `flag` for those that the detector of that kind flags;
+    `marked` true for those with a mark on that flag (on any, without `flag`), false for flagged ones without."""
 
     kept: bool | None = None
     flag: str | None = None
+    marked: bool | None = None
 
-    def __post_init__(self) -> None:
-        if self.flag is not None and self.flag not in DETECTOR_KINDS:
-            raise ConfigurationError(
-                f"--flag: there is no detector for {self.flag!r}", remedy=f"use one of: {', '.join(DETECTOR_KINDS)}"
-            )
-
-    def takes(self, record: Record, flags: Mapping[str, bool]) -> bool:
+    def takes(self, record: Record, flags: Mapping[str, bool], marks: Mapping[str, bool]) -> bool:
         if self.kept is not None and is_kept(record) != self.kept:
             return False
-        return self.flag is None or flags.get(self.flag, False)
+        flagged = {kind for kind, flag in flags.items() if flag and self.flag in (None, kind)}
+        if self.flag is not None and not flagged:
+            return False
+        return self.marked is None or (bool(flagged) and bool(flagged & marks.keys()) == self.marked)
 
     def words(self) -> str:
-        """Empty for all, else "kept", "rejected and flagged runaway"."""
+        """Empty for all, else "kept", "rejected and flagged runaway and not marked"."""
         state = {None: "", True: "kept", False: "rejected"}[self.kept]
         flagged = f"flagged {self.flag}" if self.flag is not None else ""
-        return " and ".join(filter(None, (state, flagged)))
+        marked = {None: "", True: "marked", False: "not marked"}[self.marked]
+        if self.marked is False and self.flag is None:
+            marked = "flagged and not marked"
+        return " and ".join(filter(None, (state, flagged, marked)))
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A record, its number among the run's items, its flags, and by detector kind the spans that were struck."""
+    """A record, its number among the run's items, its flags, by detector kind the spans that were struck, and by kind
+    whether a person marked the flag as right."""
 
     index: int
     record: Record
     flags: dict[str, bool]
     spans: dict[str, list[Span]]
+    marks: dict[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,56 +87,76 @@ class Samples:
             "detectors": self.detectors,
             "records": self.records,
             "matching": self.matching,
-            "samples": [_sample_json(sample) for sample in self.first],
+            "samples": [_sample_json(sample, self.wanted.flag) for sample in self.first],
         }
 
 
 def find_samples(files: RunFiles, wanted: Wanted, *, most: int, ruler: Path | None = None) -> Samples:
     """The first `most` records in item order that are `wanted`, in memory that does not grow with the run.
 
-    With `ruler`, a file as `gate --qc` takes, flags are those of its detectors. Raises as `read_ruler` does.
+    Flags are those of the detectors that the run is judged by; with `ruler`, a file as `gate --qc` takes, of those in
+    it. Raises `ConfigurationError` for a flag that none of them raises, and as `read_ruler` does.
     """
-    spec = read_spec(files)
+    spec = graded_spec(files, read_spec(files))
     if ruler is not None:
         spec = read_ruler(ruler, spec)
-    detectors = resolve_detectors(spec.qc, spec.pipeline.delimiter)
+    detectors = detectors_of_run(files, spec)
+    if wanted.flag is not None:
+        detector_of(wanted.flag, detectors)
+    marks = read_marks(files)
     counted = matching = 0
 
-    def matches() -> Iterator[tuple[int, Record, dict[str, bool]]]:
+    def matches() -> Iterator[tuple[int, Record, dict[str, bool], dict[str, bool]]]:
         nonlocal counted, matching
-        for index, record in _records(files, spec):
+        for index, record in numbered_records(files, spec):
             counted += 1
             flags = flags_of(record, detectors)
-            if wanted.takes(record, flags):
+            marked = _marks_on(index, flags, detectors, marks)
+            if wanted.takes(record, flags, marked):
                 matching += 1
-                yield index, record, flags
+                yield index, record, flags, marked
 
     first = heapq.nsmallest(most, matches(), key=lambda found: found[0])
     return Samples(
         run=spec.id,
         wanted=wanted,
         detectors={kind: detector.id for kind, detector in detectors.items()},
-        first=[Sample(index, record, flags, _spans(record, flags, detectors)) for index, record, flags in first],
+        first=[
+            Sample(index, record, flags, _spans(record, flags, detectors), marked)
+            for index, record, flags, marked in first
+        ],
         matching=matching,
         records=counted,
     )
 
 
-def _records(files: RunFiles, spec: RunSpec) -> Iterator[tuple[int, Record]]:
-    """Every record with its item's number; rows of a foreign file are numbered as they stand there."""
-    for number, record in enumerate(JournalReader(files.records).read_new()):
-        index = record.get("index")
-        if spec.imported is not None or type(index) is not int:
-            yield number, record
-        elif not is_garbage(record):
-            yield index, record
+def samples_at(files: RunFiles, spec: RunSpec, indexes: Collection[int]) -> dict[int, Sample]:
+    """The records of those numbers, by number, with what the detectors of `spec` flag in them."""
+    detectors = detectors_of_run(files, spec)
+    found: dict[int, Sample] = {}
+    for index, record in numbered_records(files, spec) if indexes else ():
+        if index in indexes and index not in found:
+            flags = flags_of(record, detectors)
+            found[index] = Sample(index, record, flags, _spans(record, flags, detectors))
+    return found
+
+
+def _marks_on(
+    index: int, flags: Mapping[str, bool], detectors: Mapping[str, Detector], marks: Marks
+) -> dict[str, bool]:
+    """By kind of detector, the marks on what it flags in record `index`."""
+    if not marks.right:
+        return {}
+    found = ((kind, marks.of(detectors[kind].id, index)) for kind, flag in flags.items() if flag)
+    return {kind: mark for kind, mark in found if mark is not None}
 
 
 def _spans(record: Record, flags: Mapping[str, bool], detectors: Mapping[str, Detector]) -> dict[str, list[Span]]:
     return {kind: detectors[kind].spans(record) for kind, flag in flags.items() if flag}
 
 
-def _sample_json(sample: Sample) -> dict[str, Any]:
+def _sample_json(sample: Sample, flag: str | None) -> dict[str, Any]:
+    """`mark` is that on the flag which was asked for; where none was, the first of `marks`."""
     record = sample.record
     spans = [
         {"detector": kind, "field": field, "start": start, "end": end, "text": record[field][start:end]}
@@ -133,7 +164,9 @@ def _sample_json(sample: Sample) -> dict[str, Any]:
         for field, start, end in found
     ]
     texts = {key: record.get(key) for key in ("instruction", "response", "raw_response", "finish_reason", "outcome")}
-    return {"index": sample.index, "kept": is_kept(record), **texts, "flags": sample.flags, "spans": spans}
+    mark = sample.marks.get(flag) if flag is not None else next(iter(sample.marks.values()), None)
+    marks = {"mark": mark, "marks": sample.marks}
+    return {"index": sample.index, "kept": is_kept(record), **texts, "flags": sample.flags, **marks, "spans": spans}
 
 
 # --- in words ----------------------------------------------------------------------------------------------------
@@ -148,10 +181,8 @@ def samples_text(samples: Samples) -> str:
 
 
 def _sample_text(sample: Sample) -> str:
-    record, flagged = sample.record, [kind for kind, flag in sample.flags.items() if flag]
-    outcome = record.get("outcome")
-    state = sanitise(outcome, 40) if isinstance(outcome, str) else "kept" if is_kept(record) else "–"
-    lines = [f"#{sample.index} · {state}" + (f" · flagged {', '.join(flagged)}" if flagged else "")]
+    record, flagged = sample.record, [_flag_text(sample, kind) for kind, flag in sample.flags.items() if flag]
+    lines = [f"#{sample.index} · {_state(record)}" + (f" · flagged {', '.join(flagged)}" if flagged else "")]
     for name in ("instruction", "response"):
         text = record.get(name)
         if isinstance(text, str):
@@ -161,11 +192,44 @@ def _sample_text(sample: Sample) -> str:
     return "\n".join(lines)
 
 
-def _marked(text: str, start: int, end: int) -> str:
-    before = text[max(0, start - BEFORE) : start]
-    left = "…" if start > BEFORE else ""
+def _flag_text(sample: Sample, kind: str) -> str:
+    mark = sample.marks.get(kind)
+    return kind if mark is None else f"{kind} ({MARK_WORDS[mark]})"
+
+
+def _state(record: Record) -> str:
+    outcome = record.get("outcome")
+    return sanitise(outcome, 40) if isinstance(outcome, str) else "kept" if is_kept(record) else "–"
+
+
+def sample_line(sample: Sample, kind: str) -> str:
+    """One line: `#12 · kept · Name a colour. → Blue. ⟦ ⏎ Instruction: Name a tree.⟧`, with what that kind flags."""
+    record = sample.record
+    instruction, response = record.get("instruction"), record.get("response")
+    asked = _plain(instruction, LINE_TEXT) if isinstance(instruction, str) else "–"
+    answered = _plain(response, LINE_TEXT) if isinstance(response, str) else "–"
+    for name, start, end in sample.spans.get(kind, [])[:1]:
+        answered = _marked(record[name], start, end, before=LINE_BEFORE, within=LINE_TEXT)
+    return f"#{sample.index} · {_state(record)} · {asked} → {answered.lstrip()}"
+
+
+def suspect_text(files: RunFiles, detector: DetectorEvidence) -> str:
+    """Why a detector may be wrong, some of what it flags that nobody has marked yet, and how to mark that."""
+    found = find_samples(files, Wanted(flag=detector.kind, marked=False), most=SUSPECTS_SHOWN)
+    lines = [f"detector suspect: {detector.detector}: {detector.suspect}"]
+    lines += [f"  {sample_line(sample, detector.kind)}" for sample in found.first]
+    if found.first:
+        indexes = [sample.index for sample in found.first]
+        ways = f"--mark {indexes[0]}=true" + "".join(f" --mark {index}=false" for index in indexes[1:2])
+        lines.append(f"  right or a false alarm? pilothouse samples {found.run} --flag {detector.kind} {ways} …")
+    return "\n".join(lines)
+
+
+def _marked(text: str, start: int, end: int, *, before: int = BEFORE, within: int = WITHIN) -> str:
+    leading = text[max(0, start - before) : start]
+    left = "…" if start > before else ""
     right = "…" if end < len(text) else ""
-    return f"{left}{_plain(before, BEFORE * 2)}⟦{_plain(text[start:end], WITHIN)}⟧{right}"
+    return f"{left}{_plain(leading, before * 2)}⟦{_plain(text[start:end], within)}⟧{right}"
 
 
 def _plain(text: str, limit: int) -> str:

@@ -1,82 +1,23 @@
-"""The comparison of a campaign's runs and the status overview, as text, Markdown and JSON."""
+"""The status overview in plain text, and tables of aligned columns."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
-from engine.campaign.parameters import flatten
 from engine.report.engine import engine_state, figures_text, stop_text
 from engine.report.formatting import (
-    UNKNOWN,
     VERDICT_SIGNS,
     duration,
+    ending_text,
     held_text,
-    limit_text,
-    metric_title,
     metric_value,
     money,
-    parameter_value,
-    short_parameter,
+    signs,
     state_text,
 )
-from engine.snapshot import CampaignSnapshot, EngineSnapshot, IdleCountdown, RunSnapshot, Snapshot
-
-SHOWN_METRICS = (
-    "runaway_rate",
-    "token_limit_rate",
-    "delimiter_leakage",
-    "median_tokens",
-    "instruction_acceptance",
-    "pair_acceptance",
-    "instruction_yield",
-    "pair_yield",
-    "duplicate_rate",
-)
-
-
-def differing_parameters(runs: Sequence[RunSnapshot]) -> dict[str, list[Any]]:
-    """Dotted parameter names whose value is not the same in all runs that know theirs; one value per run."""
-    known = [flatten(run.parameters) if run.parameters_known else None for run in runs]
-    first = next((flat for flat in known if flat is not None), None)
-    if first is None:
-        return {}
-    return {
-        key: [flat[key] if flat is not None else None for flat in known]
-        for key in first
-        if len({repr(flat[key]) for flat in known if flat is not None}) > 1
-    }
-
-
-def comparison_rows(campaign: CampaignSnapshot) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the comparison: target column, then one column per run."""
-    runs = campaign.runs
-    header = ["metric", "target", *(run.name + (" ●" if run.live else "") for run in runs)]
-    rows = [
-        ["state", "", *(state_text(run) for run in runs)],
-        ["verdict", "", *(f"{VERDICT_SIGNS[run.gate.verdict]} {run.gate.verdict}" for run in runs)],
-        ["kept", "", *(f"{run.counts.kept} of {run.counts.target}" for run in runs)],
-    ]
-    names = [
-        *SHOWN_METRICS,
-        *sorted({c.metric for run in runs for c in run.gate.checks} - {*SHOWN_METRICS, "examples"}),
-    ]
-    for name in names:
-        checks = [next((c for c in run.gate.checks if c.metric == name), None) for run in runs]
-        present = next((check for check in reversed(checks) if check is not None), None)
-        target = limit_text(present.op, present.limit, percent=present.percent) if present else ""
-        cells = [
-            (f"{VERDICT_SIGNS[check.verdict]} " if check else "") + metric_value(name, run.metrics.get(name))
-            for run, check in zip(runs, checks, strict=True)
-        ]
-        rows.append([metric_title(name), target, *cells])
-    for key, values in differing_parameters(runs).items():
-        rows.append([short_parameter(key), "", *(parameter_value(value) for value in values)])
-    rows.append(["device time", "", *(duration(run.active_s) if run.active_s else UNKNOWN for run in runs)])
-    rows.append(["cost", "", *(money(run.cost_usd) for run in runs)])
-    return header, rows
+from engine.snapshot import CampaignSnapshot, EngineSnapshot, GradingNote, IdleCountdown, RunSnapshot, Snapshot
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,)) -> str:
@@ -91,27 +32,6 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Se
         return "  ".join(aligned).rstrip()
 
     return "\n".join([line(header), "  ".join("─" * width for width in widths), *(line(row) for row in rows)])
-
-
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The same as a GitHub Markdown table."""
-
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-    return "\n".join([line(header), line(["---", *("---:" for _ in header[1:])]), *(line(row) for row in rows)])
-
-
-def comparison_json(campaign: CampaignSnapshot) -> dict[str, Any]:
-    """Runs side by side: metrics with their checks, the parameters that differ, cost."""
-    return {
-        "campaign": campaign.name,
-        "runs": [run.to_json() for run in campaign.runs],
-        "differing_parameters": {
-            key: dict(zip((run.name for run in campaign.runs), values, strict=True))
-            for key, values in differing_parameters(campaign.runs).items()
-        },
-    }
 
 
 def status_text(snapshot: Snapshot) -> str:
@@ -184,14 +104,22 @@ def no_idle_text(campaign: CampaignSnapshot) -> str:
     return "no countdown: nothing has run here yet, or the machine is in use"
 
 
+def grading_text(note: GradingNote) -> str:
+    """`graded again by ann@host (the old ruler flags good answers): qc.runaway length-v1 → markers-v2; before: fail:
+    …`, on one line."""
+    changed = f": {note.changed}" if note.changed else ""
+    return f"graded again by {note.author} ({note.reason}){changed}; before: {signs(note.sentence_before)}"
+
+
 def _remarks(run: RunSnapshot) -> list[str]:
-    """Why a run is in its state, and what is wrong with it."""
+    """Why a run is in its state, what it was graded again by, and what is wrong with it."""
     sync = f"sync failed: {run.sync_error}" if run.sync_error else ""
-    reason = run.reason if not run.live or run.state == "queued" else ""
+    reason = ending_text(run) if not run.live or run.state == "queued" else ""
     own = run.figures is not None and run.phase == "generating" and not run.engine
     figures = figures_text(run.figures) if own and run.figures is not None else ""
     loading = run.loading if run.state == "starting" else ""
-    return [remark for remark in (run.stalled, loading, figures, reason, held_text(run), sync) if remark]
+    gradings = map(grading_text, run.gradings)
+    return [remark for remark in (run.stalled, loading, figures, reason, *gradings, held_text(run), sync) if remark]
 
 
 def _status_row(run: RunSnapshot) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from engine.report.formatting import (
     duration,
+    ending_text,
     headline,
     held_text,
     is_stalled,
@@ -53,7 +54,7 @@ class RunLines:
             self._tenth = tenth
             yield f"{run.id}: {progress(run)}"
         if not run.live and (before is None or before.live):
-            yield f"{run.id}: ended {run.state}: {run.reason}"
+            yield f"{run.id}: ended {run.state}: {ending_text(run)}"
             yield f"{run.id}: {progress(run)}"
             yield (f"{run.id}: gate {headline(run.gate)} ({duration(run.active_s)}, {money(run.cost_usd)})")
         for warning in run.warnings:

@@ -31,6 +31,7 @@ def archive(files: RunFiles, attempt: int) -> None:
         files.pilot_data,
         files.qc_summary,
         files.session_manifest,
+        files.marks,
     )
     target = files.archive(attempt)
     for path in made:

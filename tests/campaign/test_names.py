@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.campaign.spec import RunSpec, create_spec
+from engine.campaign.spec import RunSpec, create_spec, read_spec
 from engine.errors import EXIT_USAGE, ConfigurationError, NotFoundError
 from engine.files import RunFiles
 from engine.replay.campaigns import load_checked
-from engine.report.gate import regrade
+from engine.report.gate import read_ruler
 
 HEAD = "name: c\nprompts: {instructions: i.txt, response: r.txt, instruction_critic: a.txt, pair_critic: b.txt}\n"
 Rule = tuple[str, int, str, tuple[str, ...]]
@@ -65,7 +65,7 @@ def test_a_ruler_names_only_what_there_is(tmp_path: Path, run: RunFiles, rule: R
     path = tmp_path / "ruler.yaml"
     path.write_text(rule[0])
     with pytest.raises(ConfigurationError) as caught:
-        regrade(run, path)
+        read_ruler(path, read_spec(run))
     check(caught.value, path, rule, 0)
 
 
@@ -90,7 +90,7 @@ def test_a_hostile_ruler_is_refused_with_its_line(
     path = tmp_path / "ruler.yaml"
     path.write_text(text)
     with pytest.raises(ConfigurationError) as caught:
-        regrade(run, path)
+        read_ruler(path, read_spec(run))
     assert message in caught.value.what
     assert (caught.value.where or "").startswith(f"{path}:{line}")
     assert caught.value.remedy
@@ -98,12 +98,12 @@ def test_a_hostile_ruler_is_refused_with_its_line(
 
 def test_a_ruler_that_is_missing_empty_or_a_folder_is_said_so(tmp_path: Path, run: RunFiles) -> None:
     with pytest.raises(NotFoundError):
-        regrade(run, tmp_path / "none.yaml")
+        read_ruler(tmp_path / "none.yaml", read_spec(run))
     (tmp_path / "empty.yaml").write_text("")
     with pytest.raises(ConfigurationError, match="not a mapping"):
-        regrade(run, tmp_path / "empty.yaml")
+        read_ruler(tmp_path / "empty.yaml", read_spec(run))
     with pytest.raises(ConfigurationError, match="not a regular file"):
-        regrade(run, tmp_path)
+        read_ruler(tmp_path, read_spec(run))
 
 
 def test_a_good_campaign_and_a_good_ruler_are_taken(tmp_path: Path, run: RunFiles) -> None:
@@ -114,4 +114,4 @@ def test_a_good_campaign_and_a_good_ruler_are_taken(tmp_path: Path, run: RunFile
     assert load_checked(path).qc.runaway == "length-v1"
     ruler = tmp_path / "ruler.yaml"
     ruler.write_text("gate: {confidence: none, checks: {duplicate_rate: '< 5%'}}\n")
-    assert [check.metric for check in regrade(run, ruler).checks] == ["duplicate_rate"]
+    assert list(read_ruler(ruler, read_spec(run)).gate.checks) == ["duplicate_rate"]

@@ -113,13 +113,16 @@ def _kill_strays(folder: Path) -> None:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    """The demo campaign with a small target, `policy.auto: false`, nothing launched."""
+    """The demo campaign with a small target that no gate ends early, `policy.auto: false`, nothing launched."""
     configs = tmp_path / "configs"
     (configs / "prompts" / "demo").mkdir(parents=True)
     for path in (ROOT / "configs" / "prompts" / "demo").iterdir():
         (configs / "prompts" / "demo" / path.name).write_bytes(path.read_bytes())
     (configs / "demo.yaml").write_bytes((ROOT / "configs" / "demo.yaml").read_bytes())
     place = Desk(tmp_path)
-    place.edit_campaign(("examples: 100, max_candidates: 400", "examples: 12, max_candidates: 60"))
+    place.edit_campaign(
+        ("examples: 100, max_candidates: 400", "examples: 12, max_candidates: 60"),
+        ("auto: false}", "auto: false, early_end: {unreachable: false}}"),
+    )
     yield place
     _kill_strays(tmp_path)

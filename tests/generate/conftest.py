@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from engine.campaign.loading import Prompts, PromptText
 from engine.campaign.models import Parameters, Pipeline, Target
@@ -24,9 +23,6 @@ from engine.generate.stopping import StopRequests
 from engine.journal.writer import JournalWriter
 from tests.generate.processes import RUN, run
 from tests.generate.scripted import ScriptedBackend
-
-settings.register_profile("shared-machine", deadline=None)
-settings.load_profile("shared-machine")
 
 
 def prompt_text(text: str) -> PromptText:

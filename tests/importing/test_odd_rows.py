@@ -37,7 +37,8 @@ JSON = st.recursive(
 CRITIC = JSON | st.fixed_dictionaries(
     {}, optional={"good": JSON | st.booleans(), "confident": JSON | st.booleans(), "margin": JSON | st.floats()}
 )
-KEYS = ("index", "outcome", "kept", "response", "raw_response", "response_tokens", "generated_tokens", "finish_reason")
+TEXTS = ("instruction", "response", "raw_response")
+KEYS = (*TEXTS, "index", "outcome", "kept", "response_tokens", "generated_tokens", "finish_reason")
 RECORD = st.fixed_dictionaries(
     {}, optional={**dict.fromkeys(KEYS, JSON), "instruction_critic": CRITIC, "pair_critic": CRITIC, "extra": JSON}
 )

@@ -88,6 +88,55 @@ def test_the_evidence_is_never_more_than_that_of_a_bet_on_each_lists_share(share
         assert rule.log_pass(failures, n) == pytest.approx(capital), "lists that fail as a whole are plain samples"
 
 
+WORDS = ("red", "green", "blue", "pink", "grey", "black")
+
+
+def speaking(index: int, draw: random.Random) -> dict[str, Any]:
+    """A record whose texts repeat themselves or others, now and then, or that was not kept."""
+    said = " ".join(draw.sample(WORDS, 5)) if draw.random() < 0.7 else "no no no no no no no no"
+    made = record(index, index // 5, kept=draw.random() < 0.8)
+    verb = draw.choice(("Write", "Sort", "Add", "Name"))
+    return made | {"response": said, "raw_response": said, "instruction": f"{verb} {index}."}
+
+
+@pytest.mark.parametrize(
+    ("metric", "limit"),
+    [
+        ("response_repetition_rate", "< 5%"),
+        ("exact_duplicate_rate", "< 5%"),
+        ("near_duplicate_rate", "< 20%"),
+        ("verb_diversity", ">= 2%"),
+    ],
+)
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_repetition_and_diversity_are_gated_by_item_and_by_list(metric: str, limit: str, seed: int) -> None:
+    draw = random.Random(seed)
+    rows = [speaking(index, draw) for index in range(60)]
+    checks = {metric: Limit.parse(limit)}
+    items = RunTally(QcConfig(), GateConfig(checks=checks), "###END###")
+    counted: list[tuple[int, float]] = [(0, 0)]
+    for row in rows:
+        items.add(row)
+        counted.append(items.check_counts(metric))
+    n, failures = counted[-1]
+    assert n > 0
+    share = failures / n
+    assert items.metrics()[metric] == pytest.approx(1 - share if metric == "verb_diversity" else share)
+    verdict = judge(items.gate, POLICY, items, ended=True, target=60).checks[0]
+    assert (verdict.n, verdict.failures, verdict.by_list) == (n, failures, False)
+    assert tally(draw.sample(rows, len(rows)), **checks).check_counts(metric) == tally(rows, **checks).check_counts(
+        metric
+    )
+    shares = []
+    for start in range(0, len(rows), 5):
+        (n_before, before), (n_after, after) = counted[start], counted[start + 5]
+        shares += [(after - before) / (n_after - n_before)] if n_after > n_before else []
+    lists, failing = tally(rows, **checks).check_counts(metric)
+    assert lists == len(shares) - 1, "the last list could yet go on"
+    assert failing == pytest.approx(sum(shares[:-1]))
+
+
 def test_it_is_said_in_lists_and_no_exact_bounds_are_given() -> None:
     found = check(tally(ROWS), target=3000)
     assert found.sentence.startswith("1.2 of 3 lists: not yet proven, ")

@@ -147,6 +147,66 @@ def test_spans_point_at_what_was_flagged() -> None:
     assert cut[field][start:end] == "is"
 
 
+REPETITION = detector("repetition")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        " The cat sat on the mat. The cat sat on the mat.",
+        " no no no no no no no no",
+        " Yes. Yes. Yes. Yes. Yes.",
+        " Red is a colour\nred is a colour\nred is a colour",
+        " One\n\nSo the answer is 4.\n\nSo the answer is 4.\n\nSo the answer is 4.",
+        " ".join(f"w{n}" for n in range(300)) + " and so it goes on" * 8,
+    ],
+)
+def test_a_text_that_repeats_itself_is_a_repetition(raw: str) -> None:
+    assert REPETITION.flag({"raw_response": raw}) is True
+    ((_, start, end),) = REPETITION.spans({"raw_response": raw})
+    repeated, before = raw[start:end].lower().split(), " ".join(raw[:start].lower().split())
+    assert len(repeated) >= 4
+    first = " ".join(raw.lower().split()).find(" ".join(repeated[:4]))
+    assert first < len(before), "its first four words stood there before"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "",
+        " 42",
+        " To be or not to be, that is the question.",
+        " Paris is the capital of France, Rome is the capital of Italy, and Madrid is the capital of Spain.",
+        " Add one to two. Add two to three. Then add three to four, and say what you get.",
+        " ".join(f"w{n}" for n in range(300)),
+        " ".join(f"w{n}" for n in range(100)) + " the end of it" * 4 + " ".join(f" x{n}" for n in range(100)),
+        " 4###END### 4 4 4 4 4 4 4 4",
+        " 4\nInstruction: Add 1 and 1.\nResponse: 2\nInstruction: Add 1 and 1.\nResponse: 2",
+        "水を飲む。水を飲む。水を飲む。水を飲む。",
+    ],
+)
+def test_a_text_that_goes_on_is_no_repetition(raw: str) -> None:
+    assert REPETITION.flag({"raw_response": raw}) is False
+    assert REPETITION.spans({"raw_response": raw}) == []
+
+
+def test_what_a_server_cut_for_its_repetition_is_one() -> None:
+    assert REPETITION.flag({"raw_response": "ha", "finish_reason": "repetition"}) is True
+    assert REPETITION.flag({"instruction": "a"}) is None
+
+
+@given(st.lists(st.sampled_from("abcd"), max_size=70))
+def test_a_repetition_is_over_a_fifth_of_the_fourgrams_or_of_those_of_the_end(letters: list[str]) -> None:
+    def repeated(words: list[str]) -> bool:
+        grams = [tuple(words[at : at + 4]) for at in range(len(words) - 3)]
+        return len(grams) - len({*grams}) > 0.2 * len(grams)
+
+    expected = repeated(letters) or repeated(letters[-50:])
+    record = {"raw_response": " ".join(letters)}
+    assert REPETITION.flag(record) is expected
+    assert bool(REPETITION.spans(record)) is expected
+
+
 def test_an_unknown_detector_is_refused_with_those_that_exist() -> None:
     with pytest.raises(ConfigurationError, match="markers-v9") as error:
         resolve_detectors(QcConfig(runaway="markers-v9"), DELIMITER)
@@ -156,7 +216,7 @@ def test_an_unknown_detector_is_refused_with_those_that_exist() -> None:
 def test_detectors_are_known_by_name_and_version() -> None:
     assert {
         kind: found.id for kind, found in resolve_detectors(QcConfig(), DELIMITER).items()
-    } == QcConfig().model_dump()
+    } == QcConfig().model_dump(exclude={"custom"})
 
 
 anything = st.none() | st.booleans() | st.integers() | st.text(max_size=40) | st.lists(st.integers(), max_size=2)

@@ -205,6 +205,8 @@ def test_a_misspelt_metric_is_refused_and_never_passes() -> None:
     assert "runaway_rate" in str(error.value)
     verdict = judge(gate, PolicyConfig(), RunTally(QcConfig(), gate, "#"), ended=True, target=10)
     assert verdict.verdict == "undecided"
+    assert verdict.checks[0].sentence == "there is no metric 'runawy_rate'"
+    assert not verdict.reachable
 
 
 def test_without_confidence_it_compares_plainly_and_says_so() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 import statistics
 import time
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.campaign.grading import GateConfig, QcConfig
-from engine.qc.metrics import METRICS, grade
-from engine.qc.tally import RunTally, Sizes
+from engine.qc.metrics import METRICS
+from engine.qc.sizes import Sizes
+from engine.qc.tally import RunTally
 
 DELIMITER = "###END###"
 
@@ -30,23 +33,55 @@ def verdict(good: bool, margin: float = 2.0) -> dict[str, Any]:
     return {"good": good, "confident": margin >= 1.0, "label": "A" if good else "B", "margin": margin}
 
 
+RESPONSES = [
+    "yes",
+    "yes ###END###",
+    "one two three four five",
+    "One, two, three; four five!",
+    "five four three two one",
+    "six seven eight nine ten",
+]
+
+
 def item(index: int, rng: random.Random) -> dict[str, Any]:
     """One record of any kind, as the generator writes them."""
-    base: dict[str, Any] = {"v": 1, "index": index, "kept": False, "instruction": f"do {index}"}
+    asked = f"{rng.choice(['Do', 'Say', 'Please say', 'Add'])} {index}"
+    base: dict[str, Any] = {"v": 1, "index": index, "kept": False, "instruction": asked}
     kind = rng.choice(["kept"] * 6 + ["duplicate", "malformed", "instruction_rejected", "instruction_unsure"])
     if kind in ("duplicate", "malformed"):
         return base | {"outcome": kind}
     if kind.startswith("instruction"):
         return base | {"outcome": kind, "instruction_critic": verdict(kind == "instruction_unsure", 0.5)}
-    raw = rng.choice(["yes", "yes\nInstruction: no", "yes ###END### no", "n" * 600])
+    raw = rng.choice(["yes", "yes\nInstruction: no", "yes ###END### no", "n" * 600, "no no " * 6])
     end = rng.choice(["stop", "length"])
     outcome = rng.choice(["kept", "kept", "pair_rejected", "pair_unsure", "truncated", "failed"])
     base |= {"outcome": outcome, "instruction_critic": verdict(True), "raw_response": raw, "finish_reason": end}
-    base |= {"response": rng.choice(["yes", "yes ###END###"]), "generated_tokens": rng.randrange(1, 80)}
+    base |= {"response": rng.choice(RESPONSES), "generated_tokens": rng.randrange(1, 80)}
     base |= {"response_tokens": rng.randrange(1, 60), "kept": outcome == "kept"}
     if outcome != "failed":
         base["pair_critic"] = verdict(outcome != "pair_rejected", 0.2 if outcome == "pair_unsure" else 3.0)
     return base
+
+
+def repeats(kept: list[dict[str, Any]]) -> tuple[list[bool], list[bool], list[bool]]:
+    """For each kept pair: whether its text, or the set of its words, stood before, and whether its verb is new."""
+    exact, near, verbs = [], [], []
+    for position, record in enumerate(kept):
+        before = kept[:position]
+        exact.append(any(text(record) == text(other) for other in before))
+        near.append(any({*text(record)} == {*text(other)} for other in before))
+        verbs.append(all(verb(record) != verb(other) for other in before))
+    return exact, near, verbs
+
+
+def text(record: dict[str, Any]) -> list[str]:
+    """The words that a pair is compared by: those of a short answer together with its instruction's."""
+    asked, said = (re.findall(r"\w+", record[field].lower()) for field in ("instruction", "response"))
+    return said if len(said) >= 5 else [word for word in asked + said if word != "please"]
+
+
+def verb(record: dict[str, Any]) -> str:
+    return next(word for word in record["instruction"].lower().split() if word != "please")
 
 
 def share(values: list[bool]) -> float | None:
@@ -65,6 +100,7 @@ def test_metrics_agree_with_a_recount(seed: int, n: int) -> None:
     answers = [r["raw_response"].split(DELIMITER)[0] for r in generated]
     candidates = [r["instruction_critic"] for r in records if "instruction_critic" in r]
     pairs = [r["pair_critic"] for r in records if "pair_critic" in r]
+    exact, near, verbs = repeats(sorted(kept, key=lambda r: r["index"]))
     assert result.metrics() == {
         "examples": len(kept),
         "runaway_rate": share(["\nInstruction:" in a or len(a) > 500 for a in answers]),
@@ -76,6 +112,10 @@ def test_metrics_agree_with_a_recount(seed: int, n: int) -> None:
         "instruction_yield": share([c["good"] and c["confident"] for c in candidates]),
         "pair_yield": share([c["good"] and c["confident"] for c in pairs]),
         "duplicate_rate": share([r["outcome"] == "duplicate" for r in records]),
+        "response_repetition_rate": share(["no no" in a for a in answers]),
+        "exact_duplicate_rate": share(exact),
+        "near_duplicate_rate": share(near),
+        "verb_diversity": share(verbs),
     }
     counts = result.counts()
     assert counts["records"] == counts["parsed"] == n
@@ -129,7 +169,8 @@ def test_a_foreign_files_own_numbering_can_be_ignored() -> None:
 def test_a_bare_foreign_row_is_a_kept_pair_of_which_little_is_known() -> None:
     result = tally([{"instruction": "a", "response": "b"}, {"instruction": "c", "response": "d\nUser: e"}])
     known = {name: value for name, value in result.metrics().items() if value is not None}
-    assert known == {"examples": 2, "runaway_rate": 0.5, "delimiter_leakage": 0}
+    text = {"response_repetition_rate": 0, "exact_duplicate_rate": 0, "near_duplicate_rate": 0, "verb_diversity": 1}
+    assert known == {"examples": 2, "runaway_rate": 0.5, "delimiter_leakage": 0} | text
     assert result.counts()["candidates"] == 0
 
 
@@ -172,15 +213,52 @@ def test_margins_are_summarised_per_critic() -> None:
     assert margins["instruction_critic"]["median"] is None
 
 
-def test_a_metric_can_be_asked_about_one_record() -> None:
-    result = tally([])
-    record = response(0, "x\nQ: y")
-    assert METRICS["runaway_rate"].sample(record, grade(record, result.detectors)) == 1
-
-
-def test_a_hundred_thousand_records_are_graded_within_seconds() -> None:
+def test_fifteen_thousand_records_are_graded_within_a_second() -> None:
     rng = random.Random(5)
-    records = [item(index, rng) | {"raw_instruction": "w " * 300} for index in range(100_000)]
+    records = [item(index, rng) | {"raw_instruction": "w " * 300} for index in range(15_000)]
     start = time.process_time()
-    assert tally(records).counts()["records"] == 100_000
-    assert time.process_time() - start < 4, "about 0.5 s on an idle core"
+    assert tally(records).counts()["records"] == 15_000
+    assert time.process_time() - start < 1, "about 0.2 s on an idle core"
+
+
+def test_what_is_remembered_does_not_grow_with_the_texts() -> None:
+    def grown(n: int, words: int) -> int:
+        result = tally([])
+        tracemalloc.start()
+        for index in range(n):
+            said = " ".join(f"{index * 7919 + word:x}" for word in range(words))
+            result.add(
+                response(index, said, instruction=f"say {index}", pair_critic=verdict(True)) | {"response": said}
+            )
+        used, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return used
+
+    assert grown(6_000, 60) < grown(6_000, 6) + 40_000, "texts are ten times as long"
+    assert grown(12_000, 20) - grown(6_000, 20) < 6_000 * 96 + 40_000, "96 octets a kept pair"
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 100_000), n=st.integers(0, 50), missing=st.integers(0, 50))
+def test_no_figure_depends_on_who_finished_first(seed: int, n: int, missing: int) -> None:
+    rng = random.Random(seed)
+    records = [item(index, rng) for index in range(n) if index != missing]
+    shuffled = rng.sample(records, len(records))
+    gate = GateConfig.model_validate({"checks": dict.fromkeys(METRICS, "= 0")})
+    one, other = tally(records, gate=gate), tally(shuffled, gate=gate)
+    assert one.metrics() == other.metrics()
+    assert one.margins() == other.margins()
+    assert one.detector_counts() == other.detector_counts()
+    for name in METRICS:
+        assert one.check_counts(name) == other.check_counts(name)
+
+
+def test_what_repeats_is_told_of_the_items_before_the_first_hole() -> None:
+    same = {"response": "water boils at one hundred degrees", "instruction": "Say how."}
+    result = tally([response(0, **same), response(2, **same)])
+    assert result.metrics()["exact_duplicate_rate"] == 0
+    assert result.metrics()["verb_diversity"] == 1
+    result.add(response(1, response="ice melts at zero degrees", instruction="Tell how."))
+    assert result.metrics()["exact_duplicate_rate"] == pytest.approx(1 / 3)
+    assert result.metrics()["near_duplicate_rate"] == pytest.approx(1 / 3)
+    assert result.metrics()["verb_diversity"] == pytest.approx(2 / 3)

@@ -94,10 +94,27 @@ def test_other_detectors_flag_other_records(files: RunFiles, tmp_path: Path) -> 
     assert (found.matching, found.detectors["runaway"]) == (0, "length-v1")
 
 
-def test_a_detector_that_does_not_exist_is_named_with_those_that_do() -> None:
+def test_a_detector_that_does_not_exist_is_named_with_those_that_do(files: RunFiles) -> None:
     with pytest.raises(ConfigurationError) as refused:
-        Wanted(flag="runaways")
+        find_samples(files, Wanted(flag="runaways"), most=1)
     assert "runaway, token_limit" in (refused.value.remedy or "")
+
+
+def test_a_detector_of_the_campaigns_own_is_one_to_ask_for(tmp_path: Path) -> None:
+    (tmp_path / "samples_checks.py").write_text(
+        "def names_blue(record):\n    at = record['response'].find('Blue')\n"
+        "    return [('response', at, at + 4)] if at >= 0 else []\n"
+    )
+    own = {"custom": {"blue": {"call": "samples_checks:names_blue"}}}
+    files = stored(tmp_path, ROWS, qc=own)
+    assert indexes(files, Wanted(flag="blue")) == [0, 1, 2]
+    found = find_samples(files, Wanted(flag="blue", kept=False), most=5)
+    assert found.detectors["blue"] == "samples_checks:names_blue"
+    assert "#2 · pair_rejected · flagged runaway, blue" in samples_text(found)
+    assert "  blue         ⟦Blue⟧" in samples_text(found)
+    with pytest.raises(ConfigurationError) as refused:
+        find_samples(files, Wanted(flag="red"), most=1)
+    assert "repetition, blue" in (refused.value.remedy or "")
 
 
 def test_no_text_reaches_the_terminal_as_more_than_text(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 from engine.campaign.models import Parameters
 from engine.cli import console
 from engine.qc.verdicts import CheckVerdict, GateVerdict, Needs, Verdict
+from engine.report.comparison import comparison_rows
 from engine.report.formatting import duration, headline, limit_text, metric_value, money, parameter_value
-from engine.report.tables import comparison_rows, differing_parameters, markdown_table, status_text, text_table
+from engine.report.tables import status_text
 from engine.report.watch import CampaignLines, RunLines
 from engine.snapshot import CampaignSnapshot, Counts, LoggedAction, RunSnapshot, RunState, Snapshot
 
@@ -97,26 +98,6 @@ def test_values_read_as_people_write_them(shown: str, expected: str) -> None:
 def test_headline_says_the_verdict_once() -> None:
     verdict = run("pilot", "succeeded", "fail").gate
     assert headline(verdict) == "FAIL: runaway 9 of 43"
-
-
-def test_only_parameters_that_differ_are_compared() -> None:
-    same = run("a", "succeeded", "fail"), run("b", "succeeded", "fail")
-    assert differing_parameters(same) == {}
-    other = run("b", "succeeded", "fail", temperature=0.3)
-    assert differing_parameters((same[0], other)) == {"response.temperature": [0.4, 0.3]}
-
-
-def test_the_table_has_a_column_per_run_and_marks_the_live_one() -> None:
-    header, rows = comparison_rows(
-        campaign(run("pilot", "succeeded", "fail"), run("iteration-1", "running", "undecided"))
-    )
-    assert header == ["metric", "target", "pilot", "iteration-1 ●"]
-    by_name = {row[0]: row[1:] for row in rows}
-    assert by_name["runaway"] == ["< 5 %", "✗ 20.9 %", "… 20.9 %"]
-    assert by_name["cost"][1:] == ["$2.00", "$2.00"]
-    lines = text_table(header, rows).splitlines()
-    assert len({len(line) for line in lines[:2]}) == 1
-    assert markdown_table(header, rows).splitlines()[1] == "| --- | ---: | ---: | ---: |"
 
 
 def test_status_without_campaigns_says_what_to_do() -> None:

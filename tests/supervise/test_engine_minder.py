@@ -130,12 +130,12 @@ def test_its_first_answer_is_told_once_with_the_time_its_start_took(minded: Mind
 
 
 def test_its_figures_are_those_of_its_metrics(minded: Minded, served: FakeEngine) -> None:
-    assert minded.minder.figures is None
     served.metrics(running=7)
     minded.ready()
     minded.heard()
-    assert minded.minder.figures is not None
-    assert minded.minder.figures.running == 7
+    figures = minded.minder.figures
+    assert figures is not None
+    assert figures.running == 7
 
 
 # --- use and idleness ------------------------------------------------------------------------------------------------

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from engine.budget.forecast import Forecast
 from engine.budget.money import Budget
 from engine.campaign.grading import SEED_CHECKS
-from engine.campaign.models import Campaign, Parameters
+from engine.campaign.models import Campaign, Parameters, Target
 from engine.campaign.parameters import assign
 from engine.errors import PilothouseError
 from engine.figures import EngineFigures, GpuFigures
 from engine.policy.actions import NextAction
-from engine.qc.verdicts import CheckVerdict, GateVerdict, Needs, Verdict
+from engine.qc.verdicts import CheckVerdict, DetectorEvidence, GateVerdict, Needs, Verdict
+from engine.report.samples import Sample, Samples, Wanted
+from engine.service import LaunchPlan
 from engine.snapshot import (
     CampaignSnapshot,
     Counts,
     EngineSnapshot,
+    GradingNote,
     IdleCountdown,
     LoggedAction,
     RunSnapshot,
@@ -247,19 +251,72 @@ def idling(**changes: Any) -> EngineSnapshot:
     return engine(**{**values, **changes})
 
 
+def detector(**changes: Any) -> DetectorEvidence:
+    """What is known of the runaway detector, which nobody has marked yet."""
+    return replace(DetectorEvidence("runaway", "markers-v2", ("runaway_rate",), flagged=22), **changes)
+
+
+SUSPECT = detector(suspect="the pair critic accepts 20 of 22 flagged, and 18 of 20 others")
+
+
+GRADED = GradingNote(
+    number=1,
+    time="2027-01-15T08:02:00Z",
+    author="kim@pod-7",
+    reason="the old ruler flags good answers",
+    changed="qc.runaway length-v1 → markers-v2",
+    verdict_before="fail",
+    sentence_before="fail: runaway 9 of 43, limit < 5%",
+    verdict="undecided",
+    sentence="undecided: runaway needs 79 more clean",
+)
+
+
+def sample(index: int, **changes: Any) -> Sample:
+    """A kept record whose completion went on into a new prompt."""
+    raw = f"Answer {index}.\nInstruction: and the next one?"
+    record = {
+        "outcome": "kept",
+        "instruction": f"Question {index}?",
+        "raw_response": raw,
+        "response": f"Answer {index}.",
+        "pair_critic": {"good": True, "confident": True, "label": "A", "margin": 2.3123},
+        "finish_reason": "length",
+        "generated_tokens": 80,
+        **changes.pop("record", {}),
+    }
+    values: dict[str, Any] = {
+        "flags": {"runaway": True, "token_limit": True, "delimiter": False},
+        "spans": {"runaway": [("raw_response", raw.index("\n"), len(raw))], "token_limit": []},
+        **changes,
+    }
+    return Sample(index=index, record=record, **values)
+
+
 PLAN = EnginePlan("start", "starts an engine: about 2 min and $0.08 until it answers", 90.0, 0.075)
 
+ITERATE_ARGV = ("pilothouse", "launch", "stage1", "--run", "iteration-2")
 ITERATE = NextAction(
     "iterate",
     "token limit cannot pass by 300 and runaway is better than in the pilot: iteration-2 is the next to try",
     run="iteration-2",
-    argv=("pilothouse", "launch", "stage1", "--run", "iteration-2"),
+    argv=ITERATE_ARGV,
     changes={"response.max_tokens": (100, 140), "response.temperature": (0.3, 0.25)},
     why={"response.max_tokens": "token limit failed", "response.temperature": "runaway failed"},
     cost_usd=1.90,
     duration_s=2280.0,
     basis="as iteration-1: 0.08 examples/s",
 )
+PROPOSED = assign(ITERATION, ["response.max_tokens=140", "response.temperature=0.25"])
+EDITABLE = replace(
+    ITERATE,
+    parameters=PROPOSED,
+    argv=(*ITERATE_ARGV, "--set", "response.max_tokens=140", "--set", "response.temperature=0.25"),
+    rule="gate-not-proven",
+    numbers={"token_limit_rate.n": 88, "token_limit_rate.failures": 13, "forecast": 0.14},
+    unless="75 more clean samples, which 300 do not leave room for",
+)
+"""As `ITERATE`, with all that the policy says of it."""
 WAIT = NextAction("wait", "iteration-1 goes on: 61 of 100 kept", run="iteration-1")
 
 BUDGET = Budget(300.0, 4.20, 1.10, 3.0, 1.4, 0.8)
@@ -315,6 +372,18 @@ class FakeService:
         self.cancel_may_end.set()
         self.plan = PLAN
         self.plan_error: Exception | None = None
+        self.planned: list[tuple[str, ...]] = []
+        self.plan_may_end = threading.Event()
+        self.plan_may_end.set()
+        self.launch_error: Exception | None = None
+        self.records: list[Sample] = []
+        self.marks: dict[tuple[str, int], bool] = {}
+        self.mark_may_end = threading.Event()
+        self.mark_may_end.set()
+        self.read: list[Wanted] = []
+        self.read_may_end = threading.Event()
+        self.read_may_end.set()
+        self.read_error: Exception | None = None
 
     def poll(self) -> Snapshot:
         if self.poll_error is not None:
@@ -341,8 +410,8 @@ class FakeService:
         self._note("extend", run_id, examples)
         return run_id
 
-    def do_next(self, campaign: str) -> NextAction:
-        self._note("do_next", campaign)
+    def do_next(self, campaign: str, say: Callable[[str], None], assignments: Sequence[str]) -> NextAction:
+        self._note("do_next", campaign, *assignments)
         current = self.snapshot.campaign(campaign)
         if current is None or current.next is None:
             raise PilothouseError("nothing to do")
@@ -355,6 +424,33 @@ class FakeService:
 
     def forecast_restart(self, run_id: str) -> float | None:
         return 1.25
+
+    def plan_launch(self, campaign: str, run: str | None, assignments: Sequence[str]) -> LaunchPlan:
+        self.planned.append(tuple(assignments))
+        assert self.plan_may_end.wait(20)
+        if self.launch_error is not None:
+            raise self.launch_error
+        parameters = assign(PROPOSED, assignments)
+        forecast = Forecast(parameters.response.max_tokens / 100, 1234.0, "as iteration-1")
+        return LaunchPlan(run or "", parameters, "iteration-1", Target(), forecast, PLAN)
+
+    def samples(self, run_id: str, wanted: Wanted, most: int) -> Samples:
+        self.read.append(wanted)
+        assert self.read_may_end.wait(20)
+        if self.read_error is not None:
+            raise self.read_error
+        known = [
+            replace(one, marks={kind: right for (kind, index), right in self.marks.items() if index == one.index})
+            for one in self.records
+        ]
+        found = [one for one in known if wanted.takes(one.record, one.flags, one.marks)]
+        return Samples(run_id, wanted, {"runaway": "markers-v2"}, found[:most], len(found), len(known))
+
+    def mark(self, run_id: str, kind: str, marks: Mapping[int, bool]) -> str:
+        self._note("mark", run_id, kind, dict(marks))
+        self.marks |= {(kind, index): right for index, right in marks.items()}
+        assert self.mark_may_end.wait(20)
+        return f"{len(self.marks)} marked"
 
     def plan_engine(self, campaign: str) -> EnginePlan:
         assert self.snapshot.campaign(campaign) is not None

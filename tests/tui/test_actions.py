@@ -15,6 +15,7 @@ from tui.screens.base import bindings
 from tui.screens.dashboard import DashboardScreen
 from tui.screens.help import HelpScreen
 from tui.screens.log import LogScreen
+from tui.screens.samples import SamplesScreen
 from tui.view import View
 
 LIVE = View(snapshot=pictures.seed_story(), campaign="stage1", now=pictures.NOW)
@@ -22,13 +23,15 @@ ENDED = View(snapshot=pictures.snapshot(pictures.campaign(pictures.run())), camp
 NOTHING = View(snapshot=pictures.snapshot())
 
 
-@pytest.mark.parametrize("scope", ["dashboard", "log"])
+@pytest.mark.parametrize("scope", ["dashboard", "log", "samples"])
 def test_no_key_means_two_things_on_one_screen(scope: Scope) -> None:
     keys = [key for action in in_scope(scope) for key in action.key.split(",")]
     assert len(keys) == len(set(keys))
 
 
-@pytest.mark.parametrize(("scope", "screen"), [("dashboard", DashboardScreen), ("log", LogScreen)])
+@pytest.mark.parametrize(
+    ("scope", "screen"), [("dashboard", DashboardScreen), ("log", LogScreen), ("samples", SamplesScreen)]
+)
 def test_every_action_is_bound_and_can_be_done(scope: Scope, screen: type) -> None:
     bound = {binding.id for binding in bindings(scope)} | {f"{scope}.command_palette"}
     for action in in_scope(scope):
@@ -87,3 +90,11 @@ async def test_the_palette_offers_the_actions_that_are_possible() -> None:
         assert "stop: the selected run" in titles
         assert "extend: the selected run" not in titles
         assert "Theme" in titles
+
+
+async def test_the_palette_offers_what_can_be_done_on_the_screen_in_sight() -> None:
+    async with opened(pictures.FakeService(pictures.seed_story())) as screen:
+        await screen.press("f")
+        titles = [command.title for command in screen.app.get_system_commands(screen.app.screen)]
+        assert "false alarm" in titles
+        assert "stop: the selected run" not in titles

@@ -294,7 +294,12 @@ async def test_a_screenshot_lands_where_a_server_has_room_for_it(
 
 async def test_help_begins_with_the_screen_it_was_asked_for_on_and_q_closes_it() -> None:
     async with opened(pictures.FakeService(pictures.seed_story())) as screen:
-        for key, first in (("l", "Log"), ("c", "Comparison"), ("h", "Comparison and history")):
+        for key, first in (
+            ("l", "Log"),
+            ("c", "Comparison"),
+            ("h", "Comparison and history"),
+            ("f", "Flagged samples"),
+        ):
             await screen.press(key, "question_mark")
             assert screen.dialog().text.startswith(first)
             assert "PgUp" in screen.painted

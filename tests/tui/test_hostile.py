@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 from engine.errors import RefusedError
+from engine.report.samples import Sample
 from engine.snapshot import IdleCountdown, LoggedAction
 from tests.tui import pictures
 from tests.tui.driving import Screen, opened
 from tui.screens.confirm import UnderWayScreen
 from tui.screens.dialog import NoticeScreen
+from tui.screens.edit import EditScreen
+from tui.screens.samples import SamplesScreen
 
 MIXED = " ".join(
     (
@@ -49,12 +52,14 @@ def poisoned_story(text: str) -> Any:
     warned = pictures.live_run(
         warnings=("warned",),
         author="kim",
+        gate=replace(pictures.LIVE_GATE, forecast=0.14, detectors=(replace(pictures.SUSPECT, marked_true=7),)),
+        gradings=(pictures.GRADED,),
         stalled="stalled",
         synced="when",
         sync_error="no route",
         actions=(LoggedAction("when", "kim", "asked to stop it", pending=True),),
     )
-    held = pictures.run(gpu_held=True, gpu_held_by=("pid 1 (x)",))
+    held = pictures.run(saved_usd=1.1, gpu_held=True, gpu_held_by=("pid 1 (x)",))
     engine = pictures.engine(
         warnings=("warned",),
         loading="weights 5%",
@@ -64,7 +69,7 @@ def poisoned_story(text: str) -> Any:
         fits=False,
     )
     idle = IdleCountdown("counting", "since", "due", ("stop", "pod"), "kim", "detail")
-    whole = pictures.snapshot(pictures.campaign(held, warned, next=pictures.ITERATE, warnings=("w",), idle=idle))
+    whole = pictures.snapshot(pictures.campaign(held, warned, next=pictures.EDITABLE, warnings=("w",), idle=idle))
     story = poisoned(replace(whole, campaigns=(replace(whole.campaigns[0], engines=(engine,)),)), text)
     campaign = story.campaigns[0]
     gpu = pictures.gpu(name=text, uuid=text)
@@ -72,7 +77,12 @@ def poisoned_story(text: str) -> Any:
         update={"name": text, "model": pictures.CAMPAIGN.model.model_copy(update={"path": f"/{text}"})}
     )
     changes = {text: (text, [text])}
-    action = replace(campaign.next, changes=changes, why={text: text})
+    known = {"response.stop": ((), (text,)), "seed": (text, 43)}
+    proposed = pictures.ITERATION.model_copy(
+        update={"response": pictures.ITERATION.response.model_copy(update={"stop": (text,)})}
+    )
+    why = {text: text, "response.stop": text}
+    action = replace(campaign.next, changes={**changes, **known}, why=why, numbers={text: text}, parameters=proposed)
     runs = tuple(replace(run, name=f"{number}{text}") for number, run in enumerate(campaign.runs))
     runs = tuple(replace(run, gpus=(gpu,)) for run in runs)
     engine = replace(campaign.engine, gpus=(gpu,))
@@ -107,7 +117,10 @@ async def test_hostile_text_in_every_field_is_only_text(text: str, tmp_path: Pat
         for keys in (("left",), ("enter",), ("escape",), ("right", "s"), ("escape",), *pages):
             await screen.press(*keys)
             assert_only_text(screen)
-        await screen.press("G", "g", "right", "escape", "ctrl+p")
+        await screen.press("G", "g", "right", "escape", "enter", "e")
+        assert isinstance(screen.app.screen, EditScreen)
+        assert_only_text(screen)
+        await screen.press("down", "x", "down", "x", "escape", "ctrl+p")
         await screen.pilot.pause(0.2)
         assert_only_text(screen)
 
@@ -163,4 +176,56 @@ async def test_hostile_text_in_a_broken_campaign_and_in_the_picker_is_only_text(
         await screen.until(lambda: screen.app.feed.problem)
         screen.app.feed.fresh_at -= 10
         await screen.until(lambda: "old" in screen.text)
+        assert_only_text(screen)
+
+
+def hostile_samples(text: str) -> list[Sample]:
+    """Records of which every field is `text` or of a type that nobody expects; the span is marked in the middle."""
+    words = dict.fromkeys(("outcome", "instruction", "response", "finish_reason", text), text)
+    raw = f"{text}{text}{text}"
+    critic = {"good": True, "confident": text, "label": text, "margin": float("nan")}
+    record = {
+        **words,
+        "raw_response": raw,
+        "pair_critic": critic,
+        "instruction_critic": text,
+        "generated_tokens": 1e400,
+    }
+    spans = {"runaway": [("raw_response", len(text), 2 * len(text))], text: []}
+    flags = {"runaway": True, text: True}
+    nothing = dict.fromkeys(("outcome", "instruction", "response", "raw_response", "finish_reason"))
+    odd = {**nothing, "pair_critic": {"good": True, "margin": 10**400}, "generated_tokens": -1}
+    return [
+        pictures.sample(1, record=record, flags=flags, spans=spans),
+        pictures.sample(2, record=odd, spans={"runaway": []}),
+        pictures.sample(
+            3, record={"raw_response": text, "response": text}, spans={"runaway": [("raw_response", 0, 9)]}
+        ),
+    ]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=KINDS)
+@pytest.mark.parametrize("size", [(60, 16), (80, 24), (200, 50)])
+async def test_hostile_samples_are_only_text(text: str, size: tuple[int, int]) -> None:
+    service = pictures.FakeService(poisoned_story(text))
+    service.records = hostile_samples(text)
+    async with opened(service, size) as screen:
+        await screen.press("f")
+        samples = screen.app.screen
+        assert isinstance(samples, SamplesScreen)
+        await screen.until(lambda: "#1" in samples.text)
+        assert_only_text(screen)
+        assert "⟦" in samples.text
+        assert "⟧" in samples.text
+        for key in ("pagedown", "n", "n", "t", "m"):
+            await screen.press(key)
+            assert_only_text(screen)
+        service.refuse = RefusedError(text, where=text, remedy=text)
+        await screen.until(lambda: samples.sample is not None)
+        await screen.press("x")
+        await screen.until(lambda: "not marked:" in samples.text)
+        assert_only_text(screen)
+        service.read_error = RefusedError(text, where=text, remedy=text)
+        await screen.press("r")
+        await screen.until(lambda: "to do:" in samples.text)
         assert_only_text(screen)

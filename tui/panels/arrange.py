@@ -9,8 +9,9 @@ from tui.panels.broken import LEAST_ROWS, broken_lines
 from tui.panels.comparison import check_names, columns, differing_parameters, further_metric_names, table_lines
 from tui.panels.empty import empty_lines
 from tui.panels.engine import engine_lines
-from tui.panels.facts import LEAST_FOR_THREE, fact_lines, pairs_file
+from tui.panels.facts import LEAST_FOR_THREE, fact_lines, pairs_file, useful_rows
 from tui.panels.footer import footer_lines
+from tui.panels.gate import suspects
 from tui.panels.header import header_lines
 from tui.panels.log_tail import log_lines
 from tui.panels.next_action import next_lines
@@ -21,7 +22,7 @@ from tui.view import View
 PARTS = ("header", "stages", "table", "facts", "next", "log", "footer")
 LEAST_WIDTH = 60
 LEAST_HEIGHT = 16
-MOST_NEXT = 7
+MOST_NEXT = 9
 BLANK: tuple[Line, ...] = ((),)
 
 
@@ -118,8 +119,8 @@ def _allot(view: View, width: int, height: int) -> _Rows:
     long_path = width >= LEAST_FOR_THREE and view.selected is not None and pairs_file(view.selected) is not None
     if view.selected is not None and any(action.pending for action in view.selected.actions):
         rows.actions = grant(acted)
-    rows.facts += grant(2 if long_path else 1)
-    wanted = 0 if broken else len(next_lines(view, width, MOST_NEXT)) - 1
+    rows.facts += grant(2 if long_path or _is_suspect(view) else 1)
+    wanted = 0 if broken else len(next_lines(view, width, MOST_NEXT, unless=False)) - 1
     rows.next += grant(min(1, wanted - 1))
     rows.engine += grant(min(1, engine - rows.engine))
     if spare >= 2:
@@ -137,7 +138,8 @@ def _allot(view: View, width: int, height: int) -> _Rows:
     rows.log += grant(2) if rows.log else 0
     rows.engine += grant(min(2, engine - rows.engine))
     rows.parameters += grant(min(6, differing - rows.parameters))
-    rows.next += grant(wanted - rows.next)
+    rows.next += 0 if broken else grant(len(next_lines(view, width, MOST_NEXT)) - 1 - rows.next)
+    rows.facts += grant(useful_rows(view, width) - rows.facts)
     rows.log += grant(4) if rows.log else 0
     rows.engine += grant(engine - rows.engine)
     further = len(further_metric_names(view))
@@ -146,3 +148,8 @@ def _allot(view: View, width: int, height: int) -> _Rows:
     rows.parameters += grant(differing - rows.parameters)
     rows.log += grant(spare) if rows.log else 0
     return rows
+
+
+def _is_suspect(view: View) -> bool:
+    """Whether a detector of the selected run's gate may be wrong, which wants a line more."""
+    return view.selected is not None and bool(suspects(view.selected))

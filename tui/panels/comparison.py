@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass
 
 from engine.campaign.parameters import flatten
+from engine.policy.compare import partner_of
 from engine.qc.verdicts import CheckVerdict
+from engine.report import differences
 from engine.snapshot import RunSnapshot
 from tui import formatting
 from tui.cells import Cell, Line, Role, fit
@@ -103,11 +105,9 @@ def further_metric_names(view: View) -> list[str]:
 
 def differing_parameters(runs: tuple[RunSnapshot, ...], selected: RunSnapshot | None) -> list[str]:
     """Dotted names that are not the same in all `runs`; what the selected run changed stands first."""
+    names = list(differences.differing_parameters(runs))
     known = [run for run in runs if run.parameters_known]
-    if len(known) < 2:
-        return []
     flat = [flatten(run.parameters) for run in known]
-    names = [name for name in flat[0] if any(other[name] != flat[0][name] for other in flat[1:])]
     place = next((number for number, run in enumerate(known) if run == selected), 0)
     changed = {name for name in names if place and flat[place][name] != flat[place - 1][name]}
 
@@ -200,12 +200,12 @@ def _kept(view: View, shape: Columns) -> Line:
     campaign = view.current.campaign if view.current else None
     target = campaign.target.examples if campaign else None
     groups = []
-    for place, run in enumerate(shape.runs):
+    for run in shape.runs:
         number = formatting.progress(run.counts.kept, run.counts.target)
         if target == run.counts.target or run.counts.kept >= run.counts.target or len(number) > WIDEST_PROGRESS:
             number = formatting.count(run.counts.kept)
-        before = shape.runs[place - 1] if place else None
-        groups.append(_value(view, run, Figure(number, change=trend("examples", before, run))))
+        change = trend("examples", partner_of(view.runs, run), run)
+        groups.append(_value(view, run, Figure(number, change=change)))
     note = ""
     if view.selected is not None and not view.selected.live and view.selected.counts.kept < view.selected.counts.target:
         note = f"{view.selected.counts.target - view.selected.counts.kept:,} short of its target"
@@ -227,7 +227,7 @@ def _metric(view: View, shape: Columns, metric: str) -> Line:
     limit = campaign.gate.checks.get(metric) if campaign else None
     target = formatting.limit(limit.op, limit.value, as_percent=limit.percent) if limit else ("", "")
     groups = []
-    for place, run in enumerate(shape.runs):
+    for run in shape.runs:
         check = _check(run, metric)
         if not target[0] and check:
             target = formatting.limit(check.op, check.limit, as_percent=check.percent)
@@ -236,8 +236,8 @@ def _metric(view: View, shape: Columns, metric: str) -> Line:
         number, unit = _number(value, percent=percent)
         look = VERDICTS[check.verdict] if check and (value is not None or check.n) else NO_VERDICT
         role: Role = "dim" if value is None else "bad" if check and check.verdict == "fail" else "text"
-        before = shape.runs[place - 1] if place else None
-        groups.append(_value(view, run, Figure(number, unit, look, trend(metric, before, run), role)))
+        change = trend(metric, partner_of(view.runs, run), run)
+        groups.append(_value(view, run, Figure(number, unit, look, change, role)))
     own = _check(view.selected, metric) if view.selected else None
     evidence = _evidence(own.sentence if own else "", shape, "bad" if own and own.verdict == "fail" else "dim")
     return _row(formatting.metric_label(metric, long=shape.long), target, groups, evidence, shape)

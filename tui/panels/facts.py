@@ -6,15 +6,19 @@ import re
 
 from rich.cells import cell_len
 
+from engine.report.formatting import saved_text
 from engine.snapshot import RunSnapshot
 from tui import formatting
 from tui.cells import Cell, Line, clean, cut, fit, gap, rule, spread, width_of, wrap
 from tui.panels.bars import bar
-from tui.panels.states import VERDICTS, process_look
+from tui.panels.gate import gate_lines
+from tui.panels.states import process_look
 from tui.view import View
 
 GAP = 2
 BAR_ROWS = 4
+MOST_ROWS = 8
+MOST_RUN_ROWS = 6
 LEAST_FOR_THREE = 76
 
 
@@ -24,16 +28,28 @@ def fact_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
         gate = width - GAP - 26
         beside_it = budget_lines(view, 26, rows) if view.budget is not None else run_lines(view, 26, rows)
         return beside([(gate_lines(view, gate, rows), gate), (beside_it, 26)], rows + 1)
-    room = width - 2 * GAP
-    budget = 26 if width < 110 else 36
-    run = min(max(24, room * 2 // 7), 44)
-    gate = room - budget - run
+    gate, budget, run = _widths(width)
     panels = [
         (gate_lines(view, gate, rows), gate),
         (budget_lines(view, budget, rows), budget),
         (run_lines(view, run, rows), run),
     ]
     return beside(panels, rows + 1)
+
+
+def useful_rows(view: View, width: int) -> int:
+    """So many lines the gate's panel can fill, up to `MOST_ROWS`, or the run's, whose reason repeats much of it."""
+    gate, run = (width - GAP - 26, 26) if width < LEAST_FOR_THREE else _widths(width)[::2]
+    longest = max(len(gate_lines(view, gate, MOST_ROWS)), len(run_lines(view, run, MOST_RUN_ROWS))) - 1
+    return max(BAR_ROWS, longest)
+
+
+def _widths(width: int) -> tuple[int, int, int]:
+    """Of gate, budget and run side by side."""
+    room = width - 2 * GAP
+    budget = 26 if width < 110 else 36
+    run = min(max(24, room * 2 // 7), 44)
+    return room - budget - run, budget, run
 
 
 def beside(panels: list[tuple[tuple[Line, ...], int]], height: int) -> tuple[Line, ...]:
@@ -48,28 +64,6 @@ def beside(panels: list[tuple[tuple[Line, ...], int]], height: int) -> tuple[Lin
             cells += [*line, gap(width - width_of(line))]
         lines.append(tuple(cells))
     return tuple(lines)
-
-
-def gate_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
-    """The verdict on the selected run in a word, and what it rests on."""
-    run = view.selected
-    if run is None:
-        return (rule([Cell("Gate", "strong")], width), (Cell(" nothing to judge yet", "dim"),))
-    sign, word, role = VERDICTS[run.gate.verdict]
-    title = [Cell("Gate ", "strong"), Cell(f"{sign} {word.upper()}", role)]
-    lines: list[Line] = [_lights(run)] if rows >= BAR_ROWS else []
-    sentence = run.gate.sentence.removeprefix(f"{word}: ")
-    lines += [(Cell(f" {row}"),) for row in wrap(sentence, width - 1, rows - len(lines))]
-    return (rule(title, width), *lines)
-
-
-def _lights(run: RunSnapshot) -> Line:
-    """How many checks stand where."""
-    cells: list[Cell] = []
-    for verdict, (sign, _, role) in VERDICTS.items():
-        number = sum(check.verdict == verdict for check in run.gate.checks)
-        cells.append(Cell(f" {sign} {number} ", role if number else "dim"))
-    return (*cells, Cell(f" of {len(run.gate.checks)}", "dim"))
 
 
 def budget_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
@@ -145,8 +139,9 @@ def run_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
 
 
 def _remarks(run: RunSnapshot, width: int, rows: int) -> list[Line]:
-    """The reason of its state, or where its pairs are, then what the process is doing."""
-    remarks: list[Line] = []
+    """What an early end saved, the reason of its state, or where its pairs are, then what the process is doing."""
+    saved = saved_text(run)
+    remarks: list[Line] = [(Cell(f" {saved}", "good"),)] if saved else []
     pairs = pairs_file(run)
     if pairs is not None:
         remarks += [(Cell(f" {row}"),) for row in wrap_path(pairs, width - 1, max(1, rows - len(remarks)))]

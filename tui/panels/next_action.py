@@ -7,12 +7,13 @@ from tui import formatting
 from tui.cells import Cell, Line, Role, cut, rule, spread, wrap
 from tui.view import View
 
+MOST_UNLESS = 2
 MARKS = {"wait": "○", "done": "✓", "blocked": "!", "review": "?"}
 
 
-def next_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
-    """Title, the reason in up to `rows` lines with what it changes, the command where there is one, and what is wrong
-    with the campaign as a whole."""
+def next_lines(view: View, width: int, rows: int, *, unless: bool = True) -> tuple[Line, ...]:
+    """Title, the reason in up to `rows` lines with what it changes and (with `unless`) what would change its mind, the
+    command where there is one, and what is wrong with the campaign as a whole."""
     action = view.next
     warnings = [_warning(text, width) for text in view.current.warnings] if view.current else []
     if action is None:
@@ -27,6 +28,9 @@ def next_lines(view: View, width: int, rows: int) -> tuple[Line, ...]:
     lines: list[Line] = [(*head, Cell(words[0] if words else ""))]
     lines += [(Cell(" " * indent), Cell(row)) for row in words[1:]]
     lines += _changes(action, indent, body - len(lines))
+    if unless and action.unless and body > len(lines):
+        words = wrap(f"unless {action.unless}", width - indent - 1, min(MOST_UNLESS, body - len(lines)))
+        lines += [(Cell(" " * indent), Cell(row, "dim")) for row in words]
     if command and rows > 1:
         lines.append(
             spread([Cell("   $ ", "rule"), Cell(command, "dim", action="copy_command")], _forecast(action), width)

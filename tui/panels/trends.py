@@ -1,4 +1,5 @@
-"""Better or worse than the run before? An arrow only where the figures differ, bright only where it is proven."""
+"""Better or worse than the run it is compared with? An arrow only where the figures differ, bright only where it is
+proven, as `pilothouse compare` proves it."""
 
 from __future__ import annotations
 
@@ -6,11 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from engine.policy.compare import compare
+from engine.qc.metrics import metric_of
 from engine.qc.verdicts import GateVerdict
 from engine.snapshot import RunSnapshot
 from tui.cells import Role
-
-MORE_IS_BETTER = frozenset({"instruction_acceptance", "pair_acceptance", "instruction_yield", "pair_yield"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,24 +22,26 @@ class Trend:
 def trend(metric: str, before: RunSnapshot | None, after: RunSnapshot) -> Trend | None:
     """`▲` better, `▼` worse, in the metric's own sense; None where the figures are equal, unknown or not comparable.
 
-    Dim where the difference may be chance.
+    Dim where the difference may be chance. `before`: see `engine.policy.compare.partner_of`.
     """
     if before is None:
         return None
     if metric == "examples":
         return _kept(before, after)
-    old, new = before.metrics.get(metric), after.metrics.get(metric)
-    if old is None or new is None or round(old, 3) == round(new, 3):
-        return None
-    better = (new > old) == (metric in MORE_IS_BETTER)
     proven = _proven(before.gate, after.gate).get(metric)
-    return _arrow(better, proven=proven == ("better" if better else "worse"))
+    if proven is not None:
+        return _arrow(proven == "better", proven=True)
+    old, new, known = before.metrics.get(metric), after.metrics.get(metric), metric_of(metric)
+    if old is None or new is None or known is None or round(old, 3) == round(new, 3):
+        return None
+    return _arrow((new < old) == known.lower_is_better, proven=False)
 
 
 @lru_cache(maxsize=256)
 def _proven(before: GateVerdict, after: GateVerdict) -> dict[str, str]:
-    """What an interval on the difference says of each check; kept, because two gates are looked at on every tick."""
-    return {check.metric: check.change for check in compare(before, after).checks}
+    """Which checks an interval on the difference proves better or worse; kept, because two gates are looked at on
+    every tick."""
+    return {check.metric: check.change for check in compare(before, after).checks if check.proven}
 
 
 def _kept(before: RunSnapshot, after: RunSnapshot) -> Trend | None:

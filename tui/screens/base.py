@@ -25,12 +25,12 @@ def bindings(scope: Scope) -> list[Binding]:
 
 
 class ActionScreen(Screen[None]):
-    """`HELP` names the section of the help that stands first on this screen's page.
+    """`SCOPE` says whose actions these are: they are in the palette, and first in the help.
 
     `action_perform` is what keys, clicks and the palette all end in: it looks whether the action is possible and
     calls the screen's `do_…` method, or says why not."""
 
-    HELP: ClassVar[str] = "dashboard"
+    SCOPE: ClassVar[Scope] = "dashboard"
 
     @property
     def pilothouse(self) -> PilothouseApp:
@@ -54,7 +54,7 @@ class ActionScreen(Screen[None]):
     def do_help(self) -> None:
         from tui.screens.help import HelpScreen
 
-        self.app.push_screen(HelpScreen(self.HELP))
+        self.app.push_screen(HelpScreen(self.SCOPE))
 
     def do_command_palette(self) -> None:
         self.app.action_command_palette()

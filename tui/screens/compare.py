@@ -6,7 +6,11 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from engine.campaign.parameters import difference
+from engine.logs.sanitise import sanitise
+from engine.policy.compare import partner_of
+from engine.report.comparison import HASH_DIGITS
+from engine.report.differences import differing_parameters, differing_prompts, differing_rules
+from engine.snapshot import RunSnapshot
 from tui import formatting
 from tui.cells import Cell, Line, rule, wrap
 from tui.panels.comparison import table_lines
@@ -40,14 +44,28 @@ def comparison_lines(view: View, width: int) -> tuple[Line, ...]:
         rows = wrap(formatting.signs(check.sentence), width - 28)
         lines.append((Cell(f" {sign} ", role), Cell(label, "text", 24), Cell(rows[0] if rows else "", "dim")))
         lines += [(Cell(" " * 27), Cell(row, "dim")) for row in rows[1:]]
-    parent = next((other for other in view.runs if other.name == run.parent), None)
-    if parent is not None and parent.parameters_known and run.parameters_known:
-        lines += [(), rule([Cell(f"Parameters · {parent.name} → {run.name}", "strong")], width)]
-        for name, (before, after) in difference(parent.parameters, run.parameters).items():
-            rows = wrap(f"{_shown(before)} → {_shown(after)}", width - 37)
+    partner = partner_of(view.runs, run)
+    changes = _changes(partner, run) if partner is not None else []
+    if partner is not None and changes:
+        lines += [(), rule([Cell(f"Changed · {partner.name} → {run.name}", "strong")], width)]
+        for name, before, after in changes:
+            rows = wrap(f"{before} → {after}", width - 37)
             lines.append((Cell(f"   {name}", "text", 36), Cell(rows[0] if rows else "", "strong")))
             lines += [(Cell(" " * 36), Cell(row, "strong")) for row in rows[1:]]
     return tuple(lines)
+
+
+def _changes(partner: RunSnapshot, run: RunSnapshot) -> list[tuple[str, str, str]]:
+    """Parameters, prompts (by the start of their hash) and rules that differ, with both values."""
+    runs = (partner, run)
+    found = [(name, _shown(old), _shown(new)) for name, (old, new) in differing_parameters(runs).items()]
+    hashes = differing_prompts(runs).items()
+    found += [(f"prompt {name}", old[:HASH_DIGITS], new[:HASH_DIGITS]) for name, (old, new) in hashes]
+    return found + [(name, _rule(old), _rule(new)) for name, (old, new) in differing_rules(runs).items()]
+
+
+def _rule(value: str | None) -> str:
+    return "–" if value is None else sanitise(value)
 
 
 def _shown(value: object) -> str:

@@ -19,28 +19,33 @@ LINES_OF_PROGRESS = 8
 
 
 class ConfirmScreen(Dialog[bool | None]):
-    """Yes or no. Returns True only for a yes."""
+    """Yes or no. Returns True only for a yes. With `edit` what is asked for can be changed first: that closes it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", show=False),
         Binding("n,escape,q", "answer(False)", show=False),
-        Binding("left,right,tab,shift+tab", "other", show=False),
+        Binding("left,shift+tab", "other(-1)", show=False),
+        Binding("right,tab", "other(1)", show=False),
+        Binding("e", "edit", show=False),
         Binding("up", "up_or_down(-1)", show=False),
         Binding("down", "up_or_down(1)", show=False),
         Binding("enter", "chosen", show=False),
     ]
 
-    def __init__(self, paragraphs: list[Paragraph], *, yes: str, no: str = "no") -> None:
+    def __init__(self, paragraphs: list[Paragraph], *, yes: str, edit: Callable[[], object] | None = None) -> None:
         super().__init__(paragraphs)
-        self._choices = [("no", f"{no} (n)"), ("yes", f"{yes} (y)")]
+        self._choices = [("no", "no (n)"), ("yes", f"{yes} (y)")]
+        self._edit = edit
+        if edit is not None:
+            self._choices.append(("edit", "edit (e)"))
         self._chosen = 0
 
     def redraw(self) -> None:
         super().redraw()
         self.query_one("#choices", CellLines).show((choice_line(self._choices, self._chosen),))
 
-    def action_other(self) -> None:
-        self._chosen = 1 - self._chosen
+    def action_other(self, step: int) -> None:
+        self._chosen = (self._chosen + step) % len(self._choices)
         self.redraw()
 
     def action_up_or_down(self, lines: int) -> None:
@@ -48,10 +53,15 @@ class ConfirmScreen(Dialog[bool | None]):
         if self._scrolls:
             self.action_scroll_text(lines)
         else:
-            self.action_other()
+            self.action_other(lines)
 
     def action_chosen(self) -> None:
-        self.action_answer(self._chosen == 1)
+        self.choose(self._choices[self._chosen][0])
+
+    def action_edit(self) -> None:
+        if self._edit is not None:
+            self.dismiss(None)
+            self._edit()
 
     def action_answer(self, yes: bool) -> None:
         self.dismiss(yes)
@@ -60,7 +70,10 @@ class ConfirmScreen(Dialog[bool | None]):
         self.action_answer(False)
 
     def choose(self, choice: str) -> None:
-        self.action_answer(choice == "yes")
+        if choice == "edit":
+            self.action_edit()
+        else:
+            self.action_answer(choice == "yes")
 
 
 class UnderWayScreen(ConfirmScreen):
@@ -82,9 +95,9 @@ class UnderWayScreen(ConfirmScreen):
         """It was asked for and this dialog shows it."""
         return not self._asked
 
-    def action_other(self) -> None:
+    def action_other(self, step: int) -> None:
         if self._asked:
-            super().action_other()
+            super().action_other(step)
 
     def action_answer(self, yes: bool) -> None:
         if self._asked and yes and self._begin():

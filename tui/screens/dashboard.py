@@ -57,7 +57,7 @@ class DashboardScreen(ActionScreen):
             self.query_one(f"#{part}", CellLines).show(getattr(drawn, part))
 
     def do_next(self) -> None:
-        self.pilothouse.operations.ask_next()
+        self.pilothouse.operations.next.ask()
 
     def do_stop(self) -> None:
         self.pilothouse.operations.ask_stop()
@@ -77,6 +77,9 @@ class DashboardScreen(ActionScreen):
         run = self.pilothouse.view.selected
         if run is not None:
             self.app.push_screen(LogScreen(run.id, self.pilothouse.service.root / run.log))
+
+    def do_samples(self) -> None:
+        self.pilothouse.operations.samples.open()
 
     def do_engine(self) -> None:
         self.pilothouse.operations.engine.open()

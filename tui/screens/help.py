@@ -8,6 +8,7 @@ from tui.screens.dialog import NoticeScreen
 
 SECTIONS: tuple[tuple[str, str], ...] = (
     ("dashboard", "Dashboard"),
+    ("samples", "Flagged samples"),
     ("log", "Log"),
     ("page", "Comparison and history"),
     ("everywhere", "Everywhere"),
@@ -23,7 +24,8 @@ SIGNS = (
     ("✓ ✗ ◐", "the gate's verdict: pass, fail, undecided (not proven either way yet)"),
     ("● ○ ■ !", "a process that is going, still to come, ended, failed"),
     ("⚠", "what wants to be looked at: a run that stands still, memory that is held, a copy that failed"),
-    ("▲ ▼", "better or worse than the run to the left; dim where that may be chance"),
+    ("⟦ ⟧", "what a detector flags in a text; ✓ and ✗ beside it: a person found that right, or a false alarm"),
+    ("▲ ▼", "better or worse than the run it started from, or the one before it; dim: may be chance"),
 )
 
 NOTES = (

@@ -18,7 +18,7 @@ from tui.widgets.log_view import LogView
 
 
 class LogScreen(ActionScreen):
-    HELP = "log"
+    SCOPE = "log"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("log")]
 
     def __init__(self, run_id: str, path: Path) -> None:

@@ -19,7 +19,7 @@ KEYS = (("esc q", "back"), ("← →", "select a run"), ("↑ ↓", "scroll"), (
 class PageScreen(ActionScreen):
     """Subclasses say what stands on it, and bind the key that opened it to `close`."""
 
-    HELP = "page"
+    SCOPE = "page"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "close", show=False),
         Binding("left", "perform('previous_run')", show=False),

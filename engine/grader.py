@@ -1,0 +1,93 @@
+"""Grading a run again, looking at its samples, and marking what its detectors flag."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from engine.campaign.naming import check_not_an_engine
+from engine.campaign.spec import read_spec
+from engine.errors import NotFoundError, RefusedError
+from engine.gradings import graded_spec, next_number, save_grading
+from engine.lookout import Lookout, View
+from engine.marks import read_marks, set_marks
+from engine.policy.history import tries_spent
+from engine.qc.precision import precision_sentence
+from engine.replay.workspace import WorkspaceReplay
+from engine.report.regrade import Regraded, grade_again
+from engine.report.samples import Samples, Wanted, find_samples
+from engine.snapshot import CampaignSnapshot
+
+
+class Grader(Lookout):
+    """What can be thought of a run, and written down, while nothing is generated. Runs may be live, and imported."""
+
+    def regrade(self, run_id: str, ruler: Path, *, reason: str | None = None) -> Regraded:
+        """A run under the detectors and limits of the file `ruler`. With a `reason` that is saved: the run is judged by
+        them from now on, which spends one of the campaign's tries.
+
+        `ConfigurationError` for a file that cannot be used, `RefusedError` when all tries are spent.
+        """
+        campaign, name = self._graded_run(run_id)
+        if reason is None:
+            return grade_again(self._picture(campaign), name, ruler)
+        files = self.workspace.run_files(campaign, name)
+        while True:
+            number = next_number(files)
+            view = self.view(campaign)
+            found = grade_again(view.picture, name, ruler)
+            _check_tries(view, run_id)
+            saved = save_grading(
+                files,
+                found.spec,
+                before=found.old,
+                after=found.new,
+                reason=reason,
+                author=self.author,
+                number=number,
+            )
+            if saved is not None:
+                return replace(found, saved=saved)
+
+    def samples(self, run_id: str, wanted: Wanted, most: int, ruler: Path | None = None) -> Samples:
+        """The first `most` records of a run that are wanted, with what flags them; with a file `ruler`, by that."""
+        campaign, name = self._graded_run(run_id)
+        return find_samples(self.workspace.run_files(campaign, name), wanted, most=most, ruler=ruler)
+
+    def mark(self, run_id: str, kind: str, marks: Mapping[int, bool]) -> str:
+        """Mark what the run's detector of that kind flags, by record: true for a right flag, false for a false alarm.
+
+        Returns what all marks make of the detector, in a sentence. `ConfigurationError`, and none is marked, when one
+        of the records is not flagged.
+        """
+        campaign, name = self._graded_run(run_id)
+        files = self.workspace.run_files(campaign, name)
+        detector = set_marks(files, graded_spec(files, read_spec(files)), kind, marks, self.author)
+        return precision_sentence(detector, *read_marks(files).counts().get(detector, (0, 0)))
+
+    def _graded_run(self, run_id: str) -> tuple[str, str]:
+        """Campaign and name of a run that exists; `NotFoundError` for none, and an engine has nothing to grade."""
+        self.workspace.existing_run(run_id)
+        campaign, name = self.workspace.split_run_id(run_id)
+        check_not_an_engine(name)
+        return campaign, name
+
+    def _picture(self, campaign: str) -> CampaignSnapshot:
+        """The campaign now, whatever became of its file."""
+        picture = WorkspaceReplay(self.workspace).refresh(campaign).campaign(campaign)
+        if picture is None:
+            raise NotFoundError(f"there is no campaign {campaign!r}", where=str(self.root), remedy="check the name")
+        return picture
+
+
+def _check_tries(view: View, run_id: str) -> None:
+    """`RefusedError` when no try is left: a saved grading is one more chance to pass the gate by luck."""
+    spent, allowed = tries_spent(view.past), view.config.policy.max_retries + 1
+    if spent >= allowed:
+        raise RefusedError(
+            f"saving a grading of {run_id} is refused: {spent} of {allowed} tries are spent, and each look with "
+            "another ruler is one more chance to pass by luck",
+            where=str(view.path),
+            remedy="raise policy.max_retries before: every try then has to prove more; looking without --save is free",
+        )

@@ -1,0 +1,119 @@
+"""Flagged samples from the screen: records are read, and marks are written, on threads of their own."""
+
+from __future__ import annotations
+
+import threading
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from engine.errors import PilothouseError
+from engine.qc.detectors import DETECTOR_KINDS
+from engine.report.samples import Wanted
+from engine.snapshot import RunSnapshot
+from tui.messages import MarksEnded, SamplesArrived
+from tui.panels.gate import suspects
+from tui.screens.samples import SamplesScreen
+
+if TYPE_CHECKING:
+    from tui.app import PilothouseApp
+
+MOST = 100
+"""Samples that are read at once."""
+
+Mark = tuple[str, str, int, bool]
+
+
+class SampleOperations:
+    """What the screen of flagged samples does through the service."""
+
+    def __init__(self, app: PilothouseApp) -> None:
+        self._app = app
+        self._lock = threading.Lock()
+        self._pending: list[Mark] = []
+        self._writer: threading.Thread | None = None
+
+    def open(self) -> None:
+        """Show what a detector flags in the selected run: one that is suspect, else runaways."""
+        run = self._app.view.selected
+        if run is not None:
+            kinds = kinds_of(run)
+            suspect = [detector.kind for detector in suspects(run)]
+            self._app.push_screen(SamplesScreen(run.id, kinds, (*suspect, kinds[0])[0], self.read, self.mark))
+
+    def settle(self, timeout_s: float) -> None:
+        """Give marks that are being written a moment."""
+        writer = self._writer
+        if writer is not None:
+            writer.join(timeout_s)
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def read(self, run_id: str, wanted: Wanted) -> None:
+        """Begin to read; a run may hold many thousand records, so the answer comes as a message."""
+
+        def read() -> None:
+            try:
+                answer = SamplesArrived(run_id, wanted, self._app.service.samples(run_id, wanted, most=MOST))
+            except PilothouseError as error:
+                answer = SamplesArrived(run_id, wanted, error=error)
+            except Exception as error:  # a defect below must not take the screen down with it
+                answer = SamplesArrived(run_id, wanted, error=_defect(error))
+            self._app.post_safely(answer)
+
+        threading.Thread(target=read, name="samples", daemon=True).start()
+
+    def arrived(self, message: SamplesArrived) -> None:
+        """Tell the screen, unless it was left meanwhile."""
+        for screen in self._screens(message.run_id):
+            screen.arrived(message.wanted, message.samples, message.error)
+
+    # --- marking -------------------------------------------------------------------------------------------------
+
+    def mark(self, run_id: str, kind: str, index: int, right: bool) -> None:
+        """Have a mark written, after those that were asked for before; what has gathered meanwhile goes together."""
+        with self._lock:
+            self._pending.append((run_id, kind, index, right))
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._write, name="marks", daemon=True)
+                self._writer.start()
+
+    def marked(self, message: MarksEnded) -> None:
+        """Have the picture renewed, which counts the marks; tell the screen."""
+        self._app.feed.refresh()
+        screens = self._screens(message.run_id)
+        for screen in screens:
+            screen.marked(message.kind, message.indices, message.error, last=not self._pending)
+        if message.error is not None and not screens:
+            self._app.say(f"not marked: {message.error.what}", severity="error")
+
+    def _write(self) -> None:
+        while True:
+            with self._lock:
+                if not self._pending:
+                    self._writer = None
+                    return
+                (run_id, kind), alike = next(groupby(self._pending, key=lambda mark: mark[:2]))
+                taken = list(alike)
+                del self._pending[: len(taken)]
+            marks = {index: right for *_, index, right in taken}
+            error: PilothouseError | None = None
+            try:
+                self._app.service.mark(run_id, kind, marks)
+            except PilothouseError as caught:
+                error = caught
+            except Exception as caught:  # a defect below must not take the screen down with it
+                error = _defect(caught)
+            self._app.post_safely(MarksEnded(run_id, kind, tuple(marks), error))
+
+    def _screens(self, run_id: str) -> list[SamplesScreen]:
+        stack = self._app.screen_stack
+        return [screen for screen in stack if isinstance(screen, SamplesScreen) and screen.run_id == run_id]
+
+
+def kinds_of(run: RunSnapshot) -> tuple[str, ...]:
+    """The detectors that can be looked at: those that the gate rests on first."""
+    return tuple(dict.fromkeys((*(detector.kind for detector in run.gate.detectors), *DETECTOR_KINDS)))
+
+
+def _defect(error: Exception) -> PilothouseError:
+    return PilothouseError(f"{type(error).__name__}: {error}")
