@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
-from engine.qc.metrics import metric_of
+from engine.qc.metrics import metric_of, title_of
 from engine.qc.statistics import difference_interval
 from engine.qc.verdicts import CheckVerdict, GateVerdict
 
@@ -55,7 +55,7 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """ "runaway better, token limit worse", or that nothing is proven."""
-        moved = [f"{_title(check.metric)} {check.change}" for check in self.checks if check.proven]
+        moved = [f"{title_of(check.metric)} {check.change}" for check in self.checks if check.proven]
         return ", ".join(moved) or "no difference is proven"
 
 
@@ -110,8 +110,3 @@ def _detector(verdict: GateVerdict, check: CheckVerdict) -> str | None:
     """What the check was measured by, where that is a rule of thumb."""
     detector = verdict.detector_of(check.metric)
     return detector.detector if detector is not None else None
-
-
-def _title(metric: str) -> str:
-    known = metric_of(metric)
-    return known.title if known is not None else metric

@@ -26,7 +26,7 @@ from engine.policy.history import PastRun, passing, trials, tries_spent
 from engine.policy.parameters import parameters_for
 from engine.policy.proposals import is_suspect, propose
 from engine.policy.tried import best_so_far, judged
-from engine.qc.metrics import metric_of
+from engine.qc.metrics import title_of
 from engine.qc.verdicts import CheckVerdict
 
 __all__ = ["next_action", "parameters_for"]
@@ -195,7 +195,7 @@ def _suspected(campaign: Campaign, last: PastRun, checks: Sequence[CheckVerdict]
     """Parameters cannot mend a broken ruler: a person has to look at what it flags."""
     found = {check.metric: last.gate.detector_of(check.metric) for check in checks}
     detectors = {one.kind: one for one in found.values() if one is not None}
-    said = "; ".join(f"{one.detector} is suspect: {one.suspect}" for one in detectors.values())
+    said = "; ".join(f"{one.detector}: {one.suspect}" for one in detectors.values())
     kind, run_id = next(iter(detectors)), f"{campaign.name}/{last.name}"
     advice = (
         f"look at ten of them with `pilothouse samples {run_id} --flag {kind} -n 10`, mark each with `--mark "
@@ -218,7 +218,7 @@ def _after_undecided(campaign: Campaign, runs: Sequence[PastRun], last: PastRun)
     open_checks = [check for check in last.gate.checks if check.verdict == "undecided"]
     unmeasured = [check.metric for check in open_checks if check.n == 0]
     if unmeasured and not last.imported and (last.kept > 0 or last.candidates == 0):
-        reason = f"{last.name} left nothing to judge by: {', '.join(map(_title, unmeasured))} not known"
+        reason = f"{last.name} left nothing to judge by: {', '.join(map(title_of, unmeasured))} not known"
         review = draft_review(campaign, last, reason)
         return _because(review, "nothing-measured", {"candidates": last.candidates}, "a run that leaves samples")
     reason, forecast = f"{last.name}: gate {last.gate.sentence}", last.gate.forecast
@@ -251,13 +251,8 @@ def _extend(
     )
     unless = f"no way to pass by {policy.extend_to} any more"
     if closest is not None:
-        unless = f"{closest.needs.failures_to_fail} failures in a row in {_title(closest.metric)}, or {unless}"
+        unless = f"{closest.needs.failures_to_fail} failures in a row in {title_of(closest.metric)}, or {unless}"
     return _because(action, "could-be-proven", numbers, unless)
-
-
-def _title(metric: str) -> str:
-    known = metric_of(metric)
-    return known.title if known is not None else metric
 
 
 def _retry_or_review(campaign: Campaign, runs: Sequence[PastRun], last: PastRun, rule: str, reason: str) -> NextAction:
@@ -273,7 +268,7 @@ def _retry_or_review(campaign: Campaign, runs: Sequence[PastRun], last: PastRun,
     if spent >= allowed:
         reason += f"; all {allowed} tries are spent (policy.max_retries {allowed - 1})"
         review = draft_review(campaign, last, reason)
-        return _because(review, "tries-are-spent", numbers, "a higher policy.max_retries, or a regrade that passes")
+        return _because(review, "tries-are-spent", numbers, "a higher policy.max_retries")
     name = next_iteration(campaign, runs)
     proposal = propose(campaign, runs) if name not in campaign.iterations else None
     if name not in campaign.iterations and proposal is None:
@@ -291,6 +286,6 @@ def _going_back(runs: Sequence[PastRun], last: PastRun, comparison: Comparison) 
     best = best_so_far(runs)
     if best is None or best is last:
         return ""
-    worse = [_title(check.metric) for check in comparison.checks if check.change == "worse"]
+    worse = [title_of(check.metric) for check in comparison.checks if check.change == "worse"]
     because = f" ({', '.join(worse)} proven worse)" if worse else ""
     return f": back to the parameters of {best.name}, the best so far{because}"

@@ -13,7 +13,7 @@ from typing import Any
 
 from engine.campaign.models import Campaign, Parameters
 from engine.campaign.parameters import flatten
-from engine.qc.metrics import metric_of
+from engine.qc.metrics import title_of
 from engine.qc.verdicts import CheckVerdict
 
 STOP_STRINGS = ("\nInstruction", "\nQ:", "\n###", "\nUser:", "\nResponse:")
@@ -64,10 +64,8 @@ def moves_for(situation: Situation, check: CheckVerdict) -> Iterator[Move]:
 
 def words(check: CheckVerdict) -> str:
     """ "token limit fails (24 of 46)"."""
-    metric = metric_of(check.metric)
-    title = metric.title if metric else check.metric
     standing = "fails" if check.verdict == "fail" else "is not proven"
-    return f"{title} {standing} ({check.failures:.4g} of {check.n})"
+    return f"{title_of(check.metric)} {standing} ({check.failures:.4g} of {check.n})"
 
 
 # --- rules -------------------------------------------------------------------------------------------------------

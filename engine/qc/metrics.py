@@ -95,6 +95,12 @@ def metric_of(name: str) -> Metric | None:
     return Metric(name, "rate", name.removesuffix(_RATE).replace("_", " "), "%", True, "what its detector judges")
 
 
+def title_of(name: str) -> str:
+    """The short title of a metric, its name where there is no such one."""
+    metric = metric_of(name)
+    return metric.title if metric is not None else name
+
+
 def is_kept(record: Record) -> bool:
     """A kept pair. A foreign row that says nothing of it is kept when it has a response: such files hold only those."""
     kept = record.get("kept")

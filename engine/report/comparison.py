@@ -25,7 +25,7 @@ from engine.report.formatting import (
     short_parameter,
     state_text,
 )
-from engine.report.tables import text_table
+from engine.report.tables import grading_text, text_table
 from engine.snapshot import CampaignSnapshot, RunSnapshot
 
 ARROWS = {"better": "▲", "worse": "▼"}
@@ -246,7 +246,8 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _notes(runs: Sequence[RunSnapshot]) -> list[str]:
-    """What the arrows mean, what is proven of each run, and how a run ended that did not simply finish."""
+    """What the arrows mean, what is proven of each run, by whom it was graded again, and how one ended that did not
+    simply finish."""
     against = [one for one in comparisons(runs) if one is not None]
     notes = []
     if against:
@@ -255,6 +256,7 @@ def _notes(runs: Sequence[RunSnapshot]) -> list[str]:
             "difference in failure rates (in percentage points); failures/samples stand beside each value"
         )
     notes += [one.sentence for one in against]
+    notes += [f"{run.name}: {grading_text(note)}" for run in runs for note in run.gradings]
     ended = [run for run in runs if not run.live and run.reason]
     return notes + [f"{run.name}: {ending_text(run)}" for run in ended if run.state != "succeeded" or run.saved_usd]
 

@@ -27,7 +27,8 @@ class OtherRuler(Strict):
 
 
 def gate_text(verdict: GateVerdict, gradings: Sequence[GradingNote] = ()) -> str:
-    """One line a check, then the verdict, the gradings it comes from, and what people's marks say of its detectors."""
+    """One line a check, then the verdict, how likely an open one is to pass, the gradings it comes from, and what
+    people's marks say of its detectors."""
     rows = [
         [
             metric_title(check.metric),
@@ -44,7 +45,13 @@ def gate_text(verdict: GateVerdict, gradings: Sequence[GradingNote] = ()) -> str
         for detector in verdict.detectors
         if detector.marked
     ]
-    return "\n".join([table, headline(verdict), *map(grading_text, gradings), *marks])
+    return "\n".join([table, headline(verdict), *_forecast(verdict), *map(grading_text, gradings), *marks])
+
+
+def _forecast(verdict: GateVerdict) -> list[str]:
+    if verdict.forecast is None:
+        return []
+    return [f"forecast: {verdict.forecast:.0%} likely to pass in the end if it goes on as it did; a forecast, no proof"]
 
 
 def read_ruler(path: Path, spec: RunSpec) -> RunSpec:

@@ -261,7 +261,7 @@ def test_a_forecast_is_shown_and_stops_nothing_unless_the_campaign_says_so() -> 
 
 def test_a_suspect_detector_is_looked_at_before_anything_is_tuned_against_it() -> None:
     action = next_action(campaign(), [suspected("pilot", RUNAWAY)], RICH)
-    assert "length-v1 is suspect: the critic accepts them" in action.reason
+    assert "detector suspect: length-v1: the critic accepts them" in action.reason
     assert "pilothouse samples c/pilot --flag runaway -n 10" in action.reason
     both = next_action(campaign(), [suspected("pilot", RUNAWAY | {"token_limit_rate": (100, 40)})], RICH)
     assert list(both.changes) == ["response.max_tokens", "seed"], "only what a sound detector measures is worked on"
