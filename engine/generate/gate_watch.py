@@ -43,7 +43,9 @@ class GateWatch:
         if self._tally.judged_items < policy.early_end.after:
             return None
         verdict = self._judge(ended=False, bounds=self._forecasts)
-        if_ended = self._judge(ended=True) if policy.early_end.proven else verdict
+        if_ended = verdict
+        if policy.early_end.proven or self._forecasts:
+            if_ended = self._judge(ended=True, bounds=self._forecasts)
         return early_end(policy, self._spec.kind, verdict, if_ended, judged=self._tally.judged_items)
 
     def _judge(self, *, ended: bool, bounds: bool = False) -> GateVerdict:

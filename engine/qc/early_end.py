@@ -22,7 +22,8 @@ def early_end(
         return f"its gate ended it early: {verdict.sentence}"
     if early.proven and kind != "scale" and if_ended.verdict == "pass":
         return f"its gate is proven, and ended it early: {if_ended.sentence}"
-    least, chance = early.forecast_below, verdict.forecast
+    least = early.forecast_below
+    chance = verdict.forecast if if_ended.verdict == "fail" else if_ended.forecast  # what the policy will go by
     if least is not None and chance is not None and chance < least:
         return (
             f"ended early by a forecast: {chance:.1%} likely to pass by {policy.extend_to}, and "
