@@ -35,6 +35,7 @@ class Place:
             "engine": {"cache_dir": str(root / "cache")},
             "prompts": files,
             "target": {"examples": 100, "max_candidates": 400},
+            "policy": {"early_end": {"unreachable": False}},
             "parameters": {
                 "seed": 43,
                 "instruction": {"temperature": 0.6, "top_p": 0.85},

@@ -19,10 +19,12 @@ from typing import Any
 from engine.campaign.loading import Prompts, load_campaign, load_prompts
 from engine.campaign.models import Parameters, Target
 from engine.campaign.packaged import packaged_configs
+from engine.campaign.policy import EarlyEnd, PolicyConfig
 from engine.campaign.spec import RunSpec
 from engine.figures import EngineFigures
 from engine.files import RunFiles
 from engine.generate.backends.base import Backend, Capabilities, Completion, LabelScores, SamplingParameters
+from engine.generate.gate_watch import GateWatch
 from engine.generate.history import read_history
 from engine.generate.pipeline import Pipeline
 from engine.generate.progress import Progress
@@ -152,7 +154,9 @@ def run_pipeline(backend: Backend, prompts: Prompts, examples: int, *, realistic
         kind="pilot",
         prompts=prompts,
         parameters=Parameters.model_validate({"seed": seed}),
+        policy=PolicyConfig(early_end=EarlyEnd(unreachable=False)),  # made-up answers are not to pass a gate
     )
+    progress = Progress(spec, examples)
     with tempfile.TemporaryDirectory() as name:
         files = RunFiles(Path(name))
         with JournalWriter(files.generator_journal) as journal, JournalWriter(files.records) as records:
@@ -164,7 +168,8 @@ def run_pipeline(backend: Backend, prompts: Prompts, examples: int, *, realistic
                 history=read_history(files),
                 records=records,
                 journal=journal,
-                progress=Progress(spec, examples),
+                progress=progress,
+                gate=GateWatch(spec, examples, progress.tally),
                 stop=StopRequests(),
                 attempt=1,
             )
