@@ -130,8 +130,7 @@ class Pipeline:
     def _run(self) -> Ending:
         self._stop.wake(self._events)
         while True:
-            winding_down = self._stop.requested or self._gate.reason is not None
-            if not winding_down:
+            if not self._stop.requested and not self._is_decided:
                 self._admit()
                 self._ask_for_lists()
             ending = self._ending()
@@ -154,14 +153,20 @@ class Pipeline:
         """Whether records stand beyond the lists that are known, whose journal was damaged."""
         return self._highest >= self._lists.next_index
 
+    @property
+    def _is_decided(self) -> bool:
+        """Whether the gate ends the run before its target; not while records are missing that had been there."""
+        missing = self._lists_lost or (self._queue and self._queue[0].index < self._highest)
+        return self._gate.reason is not None and not self._admission.is_full and not missing
+
     def _ending(self) -> Ending | None:
         admission = self._admission
         if admission.waits:
             return None
         if self._stop.requested:
             return Ending("stopped", f"asked to stop by {self._stop.reason}")
-        if self._gate.reason is not None:
-            return Ending("decided", self._gate.reason)
+        if self._is_decided:
+            return Ending("decided", self._gate.reason or "")
         if self._queue and admission.may_start(self._queue[0]):
             return None
         ending = self._settled() if not self._lists_lost else None

@@ -60,6 +60,7 @@ def run_pipeline(
     spec: RunSpec | None = None,
     stop: StopRequests | None = None,
     attempt: int = 1,
+    watch: type[GateWatch] = GateWatch,
 ) -> Ending:
     """One attempt in `folder`, going on from what is there."""
     spec = spec or make_spec()
@@ -79,7 +80,7 @@ def run_pipeline(
             records=records,
             journal=journal,
             progress=progress,
-            gate=GateWatch(spec, target.examples, progress.tally),
+            gate=watch(spec, target.examples, progress.tally),
             stop=stop or StopRequests(),
             attempt=attempt,
         )

@@ -10,6 +10,7 @@ from engine.campaign.grading import GateConfig, Limit
 from engine.campaign.models import Target
 from engine.campaign.policy import PolicyConfig
 from engine.campaign.spec import RunSpec
+from engine.generate.gate_watch import GateWatch
 from engine.qc.tally import RunTally
 from tests.generate.conftest import contents, make_spec, run_pipeline
 from tests.generate.scripted import ScriptedBackend
@@ -40,6 +41,35 @@ def test_a_run_whose_gate_fails_ends_early_and_keeps_what_it_made(tmp_path: Path
     assert 30 <= judged_items(tmp_path, spec()) < 60, "not before it may, and soon after it could"
     rows = contents(tmp_path)
     assert sorted(rows) == list(range(len(rows))), "what was in flight was finished: there are no holes"
+
+
+class DecidedAtTheVeryEnd(GateWatch):
+    """The gate's word comes with the last pair: so it is on a wide device, where all of a small run is in flight."""
+
+    def look(self) -> None:
+        if self._tally.counts()["kept"] >= self._target:
+            self.reason = "its gate ended it early"
+
+
+def test_a_target_that_was_reached_all_the_same_is_a_target_reached(tmp_path: Path) -> None:
+    small = Target(examples=12, max_candidates=200)
+    ending = run_pipeline(tmp_path, small, ScriptedBackend(), spec=spec(), watch=DecidedAtTheVeryEnd)
+    assert (ending.outcome, ending.reason) == ("completed", "")
+
+
+def test_records_lost_from_the_middle_are_made_anew_before_the_gate_ends_it(tmp_path: Path) -> None:
+    early = spec(after=60)
+    assert (
+        run_pipeline(
+            tmp_path, Target(examples=20, max_candidates=2000), ScriptedBackend(), spec=spec(unreachable=False)
+        ).outcome
+        == "completed"
+    )
+    lines = (tmp_path / "records.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "records.jsonl").write_bytes(b"".join(lines[:2] + lines[5:]))
+    assert run_pipeline(tmp_path, TARGET, ScriptedBackend(1), spec=early, attempt=2).outcome == "decided"
+    rows = contents(tmp_path)
+    assert sorted(rows) == list(range(len(rows)))
 
 
 def test_it_goes_on_to_its_target_where_the_campaign_says_so(tmp_path: Path) -> None:
