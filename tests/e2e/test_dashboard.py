@@ -58,7 +58,7 @@ def test_stop_from_the_screen_is_verified_and_restart_goes_on(desk: Desk) -> Non
         screen.type(ENTER)
         screen.read("r restart")
         screen.type(b"r")
-        screen.read("pilothouse restart demo/pilot")
+        screen.read("yes, resume")  # the dialog's own: the next action names the command as well
         screen.type(b"y")
         wait_until(lambda: (run := desk.picture().run("pilot")) and run.attempt == 2, 30, "the second attempt")
         screen.type(b"q")
