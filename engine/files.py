@@ -19,6 +19,8 @@ from typing import Any
 from engine.errors import ConfigurationError, NotFoundError, PilothouseError, RefusedError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+RESTART = "restart the run: nothing written is lost"
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def checked_name(name: str, what: str) -> str:
@@ -31,20 +33,20 @@ def checked_name(name: str, what: str) -> str:
     return name
 
 
-def make_private_folder(path: Path) -> Path:
+def make_private_folder(path: Path, *, then: str = RESTART) -> Path:
     """Create `path` with its parents, 0700; raise a `RefusedError` that names the cause when that fails."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise storage_error(error, path) from error
+        raise storage_error(error, path, then=then) from error
     return path
 
 
-def storage_error(error: OSError, path: Path | str) -> PilothouseError:
-    """Turn an `OSError` from writing under `path` into an error that says what to do."""
+def storage_error(error: OSError, path: Path | str, *, then: str = RESTART) -> PilothouseError:
+    """Turn an `OSError` from writing under `path` into an error that says what to do; `then`: once there is room."""
     remedies = {
-        errno.ENOSPC: "free some space on that file system, then restart the run: nothing written is lost",
-        errno.EDQUOT: "your disk quota is used up: free some space, then restart the run",
+        errno.ENOSPC: f"free some space on that file system, then {then}",
+        errno.EDQUOT: f"your disk quota is used up: free some space, then {then}",
         errno.EROFS: "the file system is read-only: choose a folder that can be written",
         errno.EACCES: "make the folder writable for this user, or choose another",
         errno.EPERM: "make the folder writable for this user, or choose another",
@@ -55,15 +57,20 @@ def storage_error(error: OSError, path: Path | str) -> PilothouseError:
     return RefusedError(f"cannot write: {os.strerror(error.errno or 0)}", where=str(path), remedy=remedy)
 
 
+def well_formed(text: str) -> str:
+    """`text` with U+FFFD for each lone surrogate, as an argument or a user's name has for what is not UTF-8."""
+    return _SURROGATES.sub("\ufffd", text)
+
+
 def write_atomic(path: Path, text: str) -> None:
-    """Replace `path` by `text` so that a crash leaves the old or the new file, synced to disk.
+    """Replace `path` by `text`, made `well_formed`, so that a crash leaves the old or the new file, synced to disk.
 
     Raises `OSError` as the file system does; nothing is left behind then.
     """
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
+            stream.write(well_formed(text))
             stream.flush()
             os.fsync(stream.fileno())
         Path(temporary).replace(path)
@@ -166,6 +173,11 @@ class RunFiles:
     def gradings(self) -> Path:
         """One file per grading that was saved after the run's own, numbered from 1."""
         return self.folder / "gradings"
+
+    @property
+    def saves(self) -> Path:
+        """The campaign's row of saved gradings, in a folder that no run can be called; numbered from 1."""
+        return self.folder.parent / ".gradings"
 
     @property
     def pilot_data(self) -> Path:

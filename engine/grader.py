@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.campaign.naming import check_not_an_engine
 from engine.campaign.spec import read_spec
 from engine.errors import NotFoundError, RefusedError
-from engine.gradings import graded_spec, next_number, save_grading
+from engine.gradings import graded_spec, next_number, read_gradings, save_grading
 from engine.lookout import Lookout, View
 from engine.marks import read_marks, set_marks
 from engine.policy.history import tries_spent
@@ -18,6 +18,9 @@ from engine.replay.workspace import WorkspaceReplay
 from engine.report.regrade import Regraded, grade_again
 from engine.report.samples import Samples, Wanted, find_samples
 from engine.snapshot import CampaignSnapshot
+
+SAVE_ATTEMPTS = 100
+"""So often somebody else may save a grading of the campaign while the run is looked at."""
 
 
 class Grader(Lookout):
@@ -33,11 +36,11 @@ class Grader(Lookout):
         if reason is None:
             return grade_again(self._picture(campaign), name, ruler)
         files = self.workspace.run_files(campaign, name)
-        while True:
+        for _ in range(SAVE_ATTEMPTS):
             number = next_number(files)
             view = self.view(campaign)
             found = grade_again(view.picture, name, ruler)
-            _check_tries(view, run_id)
+            self._check_tries(view, run_id)
             saved = save_grading(
                 files,
                 found.spec,
@@ -49,22 +52,29 @@ class Grader(Lookout):
             )
             if saved is not None:
                 return replace(found, saved=saved)
+        raise RefusedError(
+            f"no grading of {run_id} was saved: others were saved in {campaign} all the while",
+            where=str(files.saves),
+            remedy="try again",
+        )
 
     def samples(self, run_id: str, wanted: Wanted, most: int, ruler: Path | None = None) -> Samples:
         """The first `most` records of a run that are wanted, with what flags them; with a file `ruler`, by that."""
         campaign, name = self._graded_run(run_id)
         return find_samples(self.workspace.run_files(campaign, name), wanted, most=most, ruler=ruler)
 
-    def mark(self, run_id: str, kind: str, marks: Mapping[int, bool]) -> str:
+    def mark(self, run_id: str, kind: str, marks: Mapping[int, bool], *, detector: str | None = None) -> str:
         """Mark what the run's detector of that kind flags, by record: true for a right flag, false for a false alarm.
 
-        Returns what all marks make of the detector, in a sentence. `ConfigurationError`, and none is marked, when one
-        of the records is not flagged.
+        Returns what all marks make of the detector, in a sentence. `detector` is the id of the one whose flags were
+        looked at. None is marked, with `ConfigurationError`, when one of the records is not flagged, and with
+        `OtherDetectorError` when the run is judged by another detector by now.
         """
         campaign, name = self._graded_run(run_id)
         files = self.workspace.run_files(campaign, name)
-        detector = set_marks(files, graded_spec(files, read_spec(files)), kind, marks, self.author)
-        return precision_sentence(detector, *read_marks(files).counts().get(detector, (0, 0)))
+        spec = graded_spec(files, read_spec(files))
+        looked_at, flagged = set_marks(files, spec, kind, marks, self.author, detector=detector)
+        return precision_sentence(looked_at, *read_marks(files).counts(looked_at, flagged))
 
     def _graded_run(self, run_id: str) -> tuple[str, str]:
         """Campaign and name of a run that exists; `NotFoundError` for none, and an engine has nothing to grade."""
@@ -80,14 +90,17 @@ class Grader(Lookout):
             raise NotFoundError(f"there is no campaign {campaign!r}", where=str(self.root), remedy="check the name")
         return picture
 
-
-def _check_tries(view: View, run_id: str) -> None:
-    """`RefusedError` when no try is left: a saved grading is one more chance to pass the gate by luck."""
-    spent, allowed = tries_spent(view.past), view.config.policy.max_retries + 1
-    if spent >= allowed:
-        raise RefusedError(
-            f"saving a grading of {run_id} is refused: {spent} of {allowed} tries are spent, and each look with "
-            "another ruler is one more chance to pass by luck",
-            where=str(view.path),
-            remedy="raise policy.max_retries before: every try then has to prove more; looking without --save is free",
-        )
+    def _check_tries(self, view: View, run_id: str) -> None:
+        """`RefusedError` when no try is left: a saved grading is one more chance to pass the gate by luck, and stays
+        one when its file can no longer be read."""
+        lost = sum(read_gradings(files).lost for files in self.workspace.runs_of(view.picture.name))
+        spent, allowed = tries_spent(view.past), view.config.policy.max_retries + 1
+        if spent >= allowed:
+            damaged = f" ({lost} of them gradings that cannot be read)" if lost else ""
+            raise RefusedError(
+                f"saving a grading of {run_id} is refused: {spent} of {allowed} tries are spent{damaged}, and each "
+                "look with another ruler is one more chance to pass by luck",
+                where=str(view.path),
+                remedy="raise policy.max_retries before: every try then has to prove more; looking without --save is "
+                "free",
+            )

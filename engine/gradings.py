@@ -1,7 +1,11 @@
 """Gradings that were saved after a run's own: the newest of them is what the run is judged by from then on.
 
-`gradings/N.json` holds one, numbered from 1; whoever links a written file to such a name first has the number. The
-run's spec, and a generator that still works by it, stay as they are.
+`gradings/N.json` holds one, numbered from 1. The run's spec, and a generator that still works by it, stay as they are.
+
+Each is one of the campaign's tries, so that those who save for several runs at once must not all count the same ones.
+They stand in a row: `../.gradings/N.json` holds the campaign's N-th saved grading, of whichever run, and whoever links
+a written file to that name first is next; the others look and count again. Only then does it go to its run, and
+`N.done` says that it did: what a crash left without that is brought there by whoever saves next.
 """
 
 from __future__ import annotations
@@ -9,24 +13,37 @@ from __future__ import annotations
 import os
 import re
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from engine.campaign.fields import Count, Strict
 from engine.campaign.grading import GateConfig, QcConfig
 from engine.campaign.spec import RunSpec
-from engine.errors import ConfigurationError
-from engine.files import RunFiles, make_private_folder, storage_error, sync_folder, write_json
+from engine.errors import ConfigurationError, RefusedError
+from engine.files import (
+    NAME,
+    RunFiles,
+    make_private_folder,
+    read_json,
+    storage_error,
+    sync_folder,
+    well_formed,
+    write_json,
+)
 from engine.journal.events import utc_now
 from engine.journal.folder import FolderReader
 from engine.qc.detectors import resolve_detectors
 from engine.qc.verdicts import GateVerdict, Verdict
 
 GRADING_VERSION = 1
-_NUMBERED = re.compile(r"([1-9][0-9]{0,8})\.json")
+MOST_GRADINGS = 10_000
+"""A file with a higher number is none of ours."""
+SAVE_AGAIN = "save it again"
+_NUMBERED = re.compile(r"([1-9][0-9]{0,4})\.json")
 
 
 class Said(Strict):
@@ -51,12 +68,31 @@ class Grading(Strict):
     after: Said
 
 
+class _Save(Strict):
+    """A grading in the campaign's row, and the name of the run that it is for."""
+
+    run: str = Field(pattern=f"^{NAME.pattern}$")
+    grading: Grading
+
+
+class Number(NamedTuple):
+    """What the next grading would be: the so-manieth of its run, and of all that were saved in the campaign."""
+
+    of_run: int
+    of_campaign: int
+
+
 @dataclass(frozen=True, slots=True)
 class Gradings:
     """Those of one run, `saved` from the oldest to the newest; `damaged` names files that cannot be read as one."""
 
     saved: tuple[Grading, ...] = ()
     damaged: tuple[str, ...] = ()
+
+    @property
+    def lost(self) -> int:
+        """How many of the damaged ones have a grading's number: each was saved, and so a try."""
+        return sum(_number(name) is not None for name in self.damaged)
 
 
 class GradingsReader:
@@ -76,17 +112,24 @@ class GradingsReader:
         return True
 
 
+def _number(name: str) -> int | None:
+    """The number in a grading's file name; None where it is no such name."""
+    match = _NUMBERED.fullmatch(name)
+    number = int(match[1]) if match is not None else 0
+    return number if 1 <= number <= MOST_GRADINGS else None
+
+
 def _grading(name: str, value: dict[str, Any] | None) -> Grading | None:
     """The grading in a file; None when it is none, or names detectors that there are not here."""
-    match = _NUMBERED.fullmatch(name)
-    if match is None or value is None or value.get("v") != GRADING_VERSION:
+    number = _number(name)
+    if number is None or value is None or value.get("v") != GRADING_VERSION:
         return None
     try:
         grading = Grading.model_validate(value)
         resolve_detectors(grading.qc, delimiter="")
     except (ValidationError, ConfigurationError):
         return None
-    return grading if grading.number == int(match[1]) else None
+    return grading if grading.number == number else None
 
 
 def read_gradings(files: RunFiles) -> Gradings:
@@ -107,42 +150,104 @@ def graded_spec(files: RunFiles, spec: RunSpec) -> RunSpec:
     return judged_by(spec, saved[-1] if saved else None)
 
 
+# --- saving one --------------------------------------------------------------------------------------------------
+
+
+def next_number(files: RunFiles) -> Number:
+    """Which the next grading of the run would be. To be asked before the run is looked at and its campaign's tries are
+    counted: who saves under it can be sure that no grading has come since.
+
+    `RefusedError` where one that was left half saved cannot be brought to its run, and where no number is left.
+    """
+    row = files.saves
+    last = _last(row)
+    if last and not _done(row, last).exists():
+        _finish(files, last)
+    number = Number(_last(files.gradings) + 1, last + 1)
+    for folder, wanted in zip((files.gradings, row), number, strict=True):
+        if wanted > MOST_GRADINGS:
+            raise RefusedError(
+                f"no grading can be saved after the {MOST_GRADINGS:,}th",
+                where=str(folder / f"{MOST_GRADINGS}.json"),
+                remedy="if somebody put that file there by hand, take it away",
+            )
+    return number
+
+
 def save_grading(
-    files: RunFiles, spec: RunSpec, *, before: GateVerdict, after: GateVerdict, reason: str, author: str, number: int
+    files: RunFiles, spec: RunSpec, *, before: GateVerdict, after: GateVerdict, reason: str, author: str, number: Number
 ) -> Path | None:
     """Record that the run is judged by the detectors and limits of `spec` from now on; the path of the new file.
 
-    `number` is what `next_number` gave before the run was looked at. None when it was taken by somebody else since:
-    the verdict before may be another now. `RefusedError` where the folder cannot be written.
+    `number` is what `next_number` gave before the run was looked at. None when a grading was saved since, of this run
+    or another: the verdict before may be another now, and so may the tries that are left. `RefusedError` where the
+    folder cannot be written, and where what was written cannot be read again.
     """
     grading = Grading(
-        number=number,
+        number=number.of_run,
         time=utc_now(),
-        author=author,
-        reason=reason,
+        author=well_formed(author),
+        reason=well_formed(reason),
         qc=spec.qc,
         gate=spec.gate,
         before=Said(verdict=before.verdict, sentence=before.sentence),
         after=Said(verdict=after.verdict, sentence=after.sentence),
     )
-    folder = make_private_folder(files.gradings)
-    path, written = folder / f"{number}.json", folder / f".{uuid.uuid4().hex}"
+    save = _Save(run=files.folder.name, grading=grading)
+    if not _link(files.saves, f"{number.of_campaign}.json", save):
+        return None
+    _finish(files, number.of_campaign)
+    path = files.gradings / f"{grading.number}.json"
+    standing = read_gradings(files)
+    if grading in standing.saved:
+        return path
+    if path.name in standing.damaged:
+        raise RefusedError(
+            "the grading was written and cannot be read again",
+            where=str(path),
+            remedy="look at the folder and its disk, take the file away, then save it again",
+        )
+    return None
+
+
+def _finish(files: RunFiles, place: int) -> None:
+    """Bring the grading at `place` of the campaign's row to its run, where that has not been done."""
+    row = files.saves
+    kept = row / f"{place}.json"
     try:
-        write_json(written, grading.model_dump(mode="json"))
-        os.link(written, path)
+        save = _Save.model_validate(read_json(kept) if kept.is_file() else None)
+    except ValidationError:
+        save = None  # damaged: nobody can tell what it was
+    if save is not None and (run := files.neighbour(save.run)).spec.is_file():
+        _link(run.gradings, f"{save.grading.number}.json", save.grading)
+    try:
+        _done(row, place).touch(mode=0o600)
+    except OSError as error:
+        raise storage_error(error, row, then=SAVE_AGAIN) from error
+
+
+def _link(folder: Path, name: str, value: Strict) -> bool:
+    """Write `value` as `name`, whole or not at all; False where there is such a file already."""
+    make_private_folder(folder, then=SAVE_AGAIN)
+    written = folder / f".{uuid.uuid4().hex}"
+    try:
+        write_json(written, value.model_dump(mode="json"))
+        os.link(written, folder / name)
         sync_folder(folder)
     except FileExistsError:
-        return None
+        return False
     except OSError as error:
-        raise storage_error(error, folder) from error
+        raise storage_error(error, folder, then=SAVE_AGAIN) from error
     finally:
         written.unlink(missing_ok=True)
-    return path
+    return True
 
 
-def next_number(files: RunFiles) -> int:
-    """The number that the next grading would have: one more than any that is taken."""
-    if not files.gradings.is_dir():
-        return 1
-    taken = (_NUMBERED.fullmatch(entry.name) for entry in files.gradings.iterdir())
-    return 1 + max((int(match[1]) for match in taken if match is not None), default=0)
+def _done(row: Path, place: int) -> Path:
+    return row / f"{place}.done"
+
+
+def _last(folder: Path) -> int:
+    """The highest number that is taken in `folder`, 0 for none."""
+    names: Iterable[str] = os.listdir(folder) if folder.is_dir() else ()
+    return max((number for name in names if (number := _number(name)) is not None), default=0)

@@ -14,7 +14,7 @@ from pathlib import Path
 from engine.campaign.models import Campaign
 from engine.campaign.naming import check_not_an_engine
 from engine.errors import NotFoundError, PilothouseError
-from engine.files import RunFiles, Workspace
+from engine.files import RunFiles, Workspace, well_formed
 from engine.policy.history import PastRun
 from engine.replay.campaigns import load_checked
 from engine.replay.workspace import WorkspaceReplay
@@ -56,7 +56,7 @@ class Lookout:
         self._patience = Patience()
         self.root = root.absolute()
         self.workspace = Workspace(self.root)
-        self.author = author or author_name()
+        self.author = well_formed(author or author_name())
         self._replay = WorkspaceReplay(self.workspace)
         self._idle_tended: dict[str, float] = {}
 

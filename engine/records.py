@@ -24,8 +24,8 @@ def numbered_records(files: RunFiles, spec: RunSpec) -> Iterator[tuple[int, Reco
 
 
 def detector_homes(files: RunFiles, spec: RunSpec) -> tuple[str, ...]:
-    """Folders that the run's custom detectors may be found in: its workspace, which may have been copied elsewhere."""
-    return spec.workspace, *map(str, files.folder.parents[2:3])
+    """Folders that the run's custom detectors may be found in: the workspace it lies in, and the one it was made in."""
+    return tuple(dict.fromkeys((*map(str, files.folder.absolute().parents[2:3]), spec.workspace)))
 
 
 def detectors_of_run(files: RunFiles, spec: RunSpec) -> dict[str, Detector]:

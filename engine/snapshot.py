@@ -13,6 +13,7 @@ from typing import Any, Literal
 from engine.budget.money import Budget
 from engine.campaign.models import Campaign, Parameters
 from engine.campaign.naming import RunKind
+from engine.campaign.policy import PolicyConfig
 from engine.figures import EngineFigures, GpuFigures
 from engine.policy.actions import NextAction
 from engine.qc.verdicts import GateVerdict, Verdict
@@ -316,7 +317,8 @@ def present_engine(engines: Sequence[EngineSnapshot]) -> EngineSnapshot | None:
 class CampaignSnapshot:
     """One campaign. `campaign`, `budget` and `next` are None when its file is broken; `error` says why. `idle` is the
     countdown of `budget.on_idle`, None while a run is live or where the campaign has none. `engines` are the kept ones
-    there were, the newest last, and not among the `runs`."""
+    there were, the newest last, and not among the `runs`. `judged_by` is the policy that the runs' gates go by: the
+    campaign's, for as many tries as there were if those are more."""
 
     name: str
     state: CampaignState
@@ -329,6 +331,7 @@ class CampaignSnapshot:
     warnings: tuple[str, ...] = ()
     idle: IdleCountdown | None = None
     engines: tuple[EngineSnapshot, ...] = ()
+    judged_by: PolicyConfig | None = None
 
     @property
     def engine(self) -> EngineSnapshot | None:

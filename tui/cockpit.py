@@ -51,9 +51,9 @@ class Cockpit(Protocol):
     def samples(self, run_id: str, wanted: Wanted, most: int) -> Samples:
         """The first `most` records of a run that are wanted, with their flags, the flagged spans, and marks."""
 
-    def mark(self, run_id: str, kind: str, marks: Mapping[int, bool]) -> str:
+    def mark(self, run_id: str, kind: str, marks: Mapping[int, bool], *, detector: str | None = None) -> str:
         """Mark what the run's detector of that kind flags, by record: right, or a false alarm; what all marks make of
-        the detector, in a sentence."""
+        the detector, in a sentence. `OtherDetectorError` where it is not the `detector` of that id any more."""
 
     def plan_engine(self, campaign: str) -> EnginePlan:
         """What `start_engine` would do, and what it is forecast to cost; refuses as that would, but starts nothing."""

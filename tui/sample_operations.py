@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 MOST = 100
 """Samples that are read at once."""
 
-Mark = tuple[str, str, int, bool]
+Mark = tuple[str, str, str, int, bool]
+"""Run, kind and id of the detector whose flag was looked at, record, right or not."""
 
 
 class SampleOperations:
@@ -69,10 +70,10 @@ class SampleOperations:
 
     # --- marking -------------------------------------------------------------------------------------------------
 
-    def mark(self, run_id: str, kind: str, index: int, right: bool) -> None:
+    def mark(self, run_id: str, kind: str, detector: str, index: int, right: bool) -> None:
         """Have a mark written, after those that were asked for before; what has gathered meanwhile goes together."""
         with self._lock:
-            self._pending.append((run_id, kind, index, right))
+            self._pending.append((run_id, kind, detector, index, right))
             if self._writer is None:
                 self._writer = threading.Thread(target=self._write, name="marks", daemon=True)
                 self._writer.start()
@@ -92,13 +93,13 @@ class SampleOperations:
                 if not self._pending:
                     self._writer = None
                     return
-                (run_id, kind), alike = next(groupby(self._pending, key=lambda mark: mark[:2]))
+                (run_id, kind, detector), alike = next(groupby(self._pending, key=lambda mark: mark[:3]))
                 taken = list(alike)
                 del self._pending[: len(taken)]
             marks = {index: right for *_, index, right in taken}
             error: PilothouseError | None = None
             try:
-                self._app.service.mark(run_id, kind, marks)
+                self._app.service.mark(run_id, kind, marks, detector=detector)
             except PilothouseError as caught:
                 error = caught
             except Exception as caught:  # a defect below must not take the screen down with it

@@ -21,6 +21,13 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "response.max_tokens": (16, 512),
 }
 """Where proposed values stay, where the campaign does not say."""
+LIMITS: dict[str, tuple[float, float]] = {
+    "temperature": (0.0, 5.0),
+    "top_p": (0.01, 1.0),
+    "repetition_penalty": (0.1, 10.0),
+}
+LIMITS |= {"max_tokens": (1, 32_768)}
+"""What a run can be launched with at all."""
 
 
 class EarlyEnd(Strict):
@@ -44,6 +51,9 @@ def _known_bounds(bounds: dict[str, tuple[float, float]]) -> dict[str, tuple[flo
             raise ValueError(f"{name!r} is not a parameter that is moved; use one of: {', '.join(BOUNDS)}")
         if least > most:
             raise ValueError(f"{name}: the least, {least:g}, is above the most, {most:g}")
+        lowest, highest = LIMITS[name.rpartition(".")[2]]
+        if least < lowest or most > highest:
+            raise ValueError(f"{name}: bounds must lie within {lowest:g} and {highest:g}")
     return bounds
 
 

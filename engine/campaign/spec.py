@@ -114,6 +114,11 @@ def same_ruler(recipe: str, other: str) -> bool:
     return bool((qc, gate) == (other_qc, other_gate))
 
 
+def same_limits(recipe: str, other: str) -> bool:
+    """Whether two recipes (see `recipe_of`) have the same gate."""
+    return bool(json.loads(recipe)[-2] == json.loads(other)[-2])
+
+
 def only_ruler_differs(recipe: str, other: str) -> bool:
     """Whether two recipes (see `recipe_of`) differ in detectors or limits, and in nothing else."""
     (*made, _, _, prompts), (*other_made, _, _, other_prompts) = json.loads(recipe), json.loads(other)

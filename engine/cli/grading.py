@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from engine.cli.arguments import MOST, Json, RunArgument, service_here
-from engine.cli.console import CommandEnd, say, say_json
+from engine.cli.console import CommandEnd, paper_width, say, say_json
 from engine.cli.looking import GATE_EXIT
 from engine.errors import ConfigurationError
 
@@ -40,7 +40,7 @@ def regrade(
     if as_json:
         say_json(graded.to_json())
     else:
-        say(regrade_text(graded))
+        say(regrade_text(graded, paper_width()))
     raise CommandEnd(GATE_EXIT[graded.new.verdict])
 
 
@@ -75,7 +75,7 @@ def samples(
                 "--mark says of a flag of the run's own detector whether it is right",
                 remedy="name the detector with --flag, and leave --qc out",
             )
-        sentence = service.mark(run_id, flag, dict(map(_mark, mark)))
+        sentence = service.mark(run_id, flag, _marks(mark))
         if not as_json:
             say(sentence)
             return
@@ -86,10 +86,18 @@ def samples(
         say(samples_text(found))
 
 
-def _mark(text: str) -> tuple[int, bool]:
-    match = _MARK.fullmatch(text)
-    if match is None:
-        raise ConfigurationError(
-            f"--mark {text!r} is no mark", remedy="write INDEX=true for a right flag, INDEX=false for a false alarm"
-        )
-    return int(match[1]), match[2] == "true"
+def _marks(texts: list[str]) -> dict[int, bool]:
+    marks: dict[int, bool] = {}
+    for text in texts:
+        match = _MARK.fullmatch(text)
+        if match is None:
+            raise ConfigurationError(
+                f"--mark {text!r} is no mark",
+                remedy="write INDEX=true for a right flag, INDEX=false for a false alarm",
+            )
+        index, right = int(match[1]), match[2] == "true"
+        if marks.setdefault(index, right) != right:
+            raise ConfigurationError(
+                f"--mark says of record {index} both true and false", remedy="leave one of them out: nothing was marked"
+            )
+    return marks

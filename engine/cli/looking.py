@@ -32,7 +32,7 @@ def status(
     if as_json:
         say_json(snapshot.to_json())
     else:
-        say(status_text(snapshot))
+        say(status_text(snapshot, paper_width()))
 
 
 @commands.command()
@@ -76,11 +76,13 @@ def gate(
     """The gate's verdict: exit 0 pass, 10 fail, 11 undecided."""
     from engine.report.gate import gate_text
     from engine.report.samples import suspect_text
+    from engine.report.tables import wrapped
 
     service = service_here()
     files = service.workspace.existing_run(run_id)
     run = service.look_at_run(run_id)
-    verdict = service.regrade(run_id, qc).new if qc else run.gate
+    graded = service.regrade(run_id, qc) if qc else None
+    verdict, warnings = (graded.new, graded.warnings) if graded else (run.gate, run.warnings)
     if trace:
         from engine.report.evidence import evidence_text, trace_run
 
@@ -90,12 +92,15 @@ def gate(
         else:
             say(evidence_text(evidence))
     elif as_json:
-        say_json(verdict.to_json())
+        say_json(verdict.to_json() | {"warnings": list(warnings)})
     else:
-        say(gate_text(verdict, () if qc else run.gradings))
+        say(gate_text(verdict, () if qc else run.gradings, paper_width()))
         for detector in verdict.detectors if not qc else ():
             if detector.suspect:
-                say(suspect_text(files, detector))
+                say(suspect_text(files, detector, paper_width()))
+    if not as_json:
+        for warning in warnings:
+            say(wrapped(f"warning: {warning}", paper_width()))
     raise CommandEnd(GATE_EXIT[verdict.verdict])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -128,14 +129,20 @@ def next_action(
     picture = service.look(campaign)
     action = picture.next
     assert action is not None
+    if assignments and action.kind in ("launch", "iterate", "scale"):
+        forecast = service.plan_launch(campaign, action.run, assignments).forecast
+        action = replace(
+            action.edited(assignments),
+            cost_usd=forecast.cost_usd,
+            duration_s=forecast.duration_s,
+            basis=forecast.basis,
+        )
     if as_json:
         say_json(action.to_json())
     else:
         say(next_text(action))
     if do:
         if action.argv is not None:
-            edited = "".join(f" --set {shlex.quote(assignment)}" for assignment in assignments or ())
-            forecast = forecast_text(action.cost_usd, action.duration_s, action.basis)
-            consent(f"{action.command}{edited}, {forecast}?", yes=yes)
+            consent(f"{action.command}, {forecast_text(action.cost_usd, action.duration_s, action.basis)}?", yes=yes)
         done = service.do_next(campaign, note, assignments or ())
         note(f"started: {campaign}/{done.run}")

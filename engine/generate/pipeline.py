@@ -303,6 +303,7 @@ class Pipeline:
         for record in self._admission.records():
             self._records.append(record)
             self._progress.add(record)
+            self._gate.take(record)
         self._gate.look()
 
     # --- events --------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from engine.generate.preflight import check_needs, run_preflight
 from engine.generate.progress import Progress, log
 from engine.generate.prompts import PromptBuilder
 from engine.generate.stopping import StopRequests
+from engine.gradings import graded_spec
 from engine.journal.clock import generator_beat
 from engine.journal.events import (
     Event,
@@ -44,6 +45,8 @@ from engine.logs.tail import LogTail
 from engine.logs.vllm_lines import root_cause
 from engine.qc.custom import check_custom
 from engine.qc.metrics import check_names
+from engine.qc.tally import RunTally
+from engine.records import detector_homes
 
 Outcome = Literal["completed", "exhausted", "decided", "stopped", "failed"]
 PACKAGES = ("tokenizers", "pydantic")
@@ -255,10 +258,21 @@ class _Attempt:
             records=self.records,
             journal=self.journal,
             progress=progress,
-            gate=GateWatch(self.spec, self.target.examples, progress.tally),
+            gate=self._gate_watch(progress.tally),
             stop=self.stop,
             attempt=self.number,
         )
+
+    def _gate_watch(self, tally: RunTally) -> GateWatch:
+        """By the ruler that the run is judged by now, which may be another than it was launched with."""
+        ruled = graded_spec(self.files, self.spec)
+        if (ruled.qc, ruled.gate) == (self.spec.qc, self.spec.gate):
+            return GateWatch(self.spec, self.target.examples, tally)
+        homes = detector_homes(self.files, ruled)
+        own = RunTally(ruled.qc, ruled.gate, ruled.pipeline.delimiter, import_from=homes)
+        for record in read_records(self.files):
+            own.add(record)
+        return GateWatch(ruled, self.target.examples, own, follows=True)
 
     def _close(self, outcome: Outcome, reason: str, pipeline: Pipeline | None) -> None:
         self._phase("saving")

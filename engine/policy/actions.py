@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from engine.campaign.models import Parameters
+from engine.campaign.parameters import assign, difference
 
 NextKind = Literal["launch", "wait", "extend", "iterate", "scale", "review", "done", "blocked"]
 
@@ -42,6 +44,26 @@ class NextAction:
         """The exact command as one would type it."""
         return shlex.join(self.argv) if self.argv else None
 
+    def edited(self, assignments: Sequence[str]) -> NextAction:
+        """The same with values of one's own (`response.temperature=0.25`) in place of those proposed, at the same
+        forecast. `ConfigurationError` for what no parameter can be."""
+        if self.parameters is None or self.argv is None:
+            return self
+        parameters = assign(self.parameters, assignments)
+        changes, why = dict(self.changes), dict(self.why)
+        for name, (proposed, chosen) in difference(self.parameters, parameters).items():
+            before = changes.pop(name, (proposed,))[0]
+            why[name] = f"--set, in place of {proposed}"
+            if chosen != before:
+                changes[name] = before, chosen
+        return replace(
+            self,
+            parameters=parameters,
+            argv=edited_argv(self.argv, assignments),
+            changes=changes,
+            why={name: text for name, text in why.items() if name in changes},
+        )
+
     def to_json(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
@@ -60,3 +82,16 @@ class NextAction:
             "numbers": self.numbers,
             "unless": self.unless,
         }
+
+
+def edited_argv(argv: Sequence[str], assignments: Sequence[str]) -> tuple[str, ...]:
+    """What starts what `argv` does with `assignments` in place of its own."""
+    edited = {assignment.partition("=")[0] for assignment in assignments}
+    kept: list[str] = []
+    for place, word in enumerate(argv):
+        before = argv[place - 1] if place else ""
+        if before == "--set" and word.partition("=")[0] in edited:
+            kept.pop()
+        else:
+            kept.append(word)
+    return (*kept, *(word for assignment in assignments for word in ("--set", assignment)))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
-from engine.qc.metrics import metric_of, title_of
+from engine.qc.metrics import IN_ORDER, metric_of, title_of
 from engine.qc.statistics import difference_interval
 from engine.qc.verdicts import CheckVerdict, GateVerdict
 
@@ -14,6 +14,8 @@ CheckMove = Literal["better", "worse", "not distinguishable", "not known"]
 Change = Literal["better", "worse", "mixed", "not distinguishable", "not known"]
 
 CONFIDENCE = 0.95
+LIKE_SIZES = 0.1
+"""Part of the larger of two runs that the smaller may lack, where a metric changes as a run grows."""
 
 
 class Compared(Protocol):
@@ -32,12 +34,16 @@ Run = TypeVar("Run", bound=Compared)
 
 @dataclass(frozen=True, slots=True)
 class CheckChange:
-    """How a check's failure rate moved: `lower` and `upper` bound (rate before − rate after), better when above 0."""
+    """How a check's failure rate moved: `lower` and `upper` bound (rate before − rate after), better when above 0.
+
+    `other_sizes`: it is not known only because one run is too much larger than the other.
+    """
 
     metric: str
     change: CheckMove
     lower: float
     upper: float
+    other_sizes: bool = False
 
     @property
     def proven(self) -> bool:
@@ -92,15 +98,24 @@ def compare(before: GateVerdict, after: GateVerdict) -> Comparison:
     return Comparison(overall, checks)
 
 
+def of_like_size(n: int, other: int) -> bool:
+    """Whether two runs of `n` and `other` samples may be compared in a metric that changes as a run grows."""
+    return min(n, other) >= (1 - LIKE_SIZES) * max(n, other)
+
+
 def _compare(before: CheckVerdict, after: CheckVerdict, *, same_ruler: bool) -> CheckChange:
     """Checks under different limits or detectors count different failures; they say nothing of each other.
 
-    Nor do occurrences: several may stand in one sample, and an interval would take them for as many samples.
+    Nor do occurrences: several may stand in one sample, and an interval would take them for as many samples. Metrics
+    that ask what stood before (`IN_ORDER`) change as a run grows, whatever its parameters: the same generator has fewer
+    new verbs among 300 pairs than among 40. They are compared only where both runs have as many samples, to 10 %.
     """
     known = metric_of(after.metric)
     same = (before.op, before.limit, before.by_list) == (after.op, after.limit, after.by_list)
     if known is None or known.kind == "count" or not same or not same_ruler or before.n == 0 or after.n == 0:
         return CheckChange(after.metric, "not known", -1.0, 1.0)
+    if known.name in IN_ORDER and not of_like_size(before.n, after.n):
+        return CheckChange(after.metric, "not known", -1.0, 1.0, other_sizes=True)
     lower, upper = difference_interval((before.failures, before.n), (after.failures, after.n), CONFIDENCE)
     change: CheckMove = "better" if lower > 0 else "worse" if upper < 0 else "not distinguishable"
     return CheckChange(after.metric, change, lower, upper)

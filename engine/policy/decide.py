@@ -19,12 +19,13 @@ from engine.policy.drafts import (
     draft_extension,
     draft_review,
     draft_start,
+    extension_is_barred,
     free_name,
     next_iteration,
 )
 from engine.policy.history import PastRun, passing, trials, tries_spent
 from engine.policy.parameters import parameters_for
-from engine.policy.proposals import is_suspect, propose
+from engine.policy.proposals import is_doubted, propose
 from engine.policy.tried import best_so_far, judged
 from engine.qc.metrics import title_of
 from engine.qc.verdicts import CheckVerdict
@@ -48,7 +49,7 @@ def _due(campaign: Campaign, runs: Sequence[PastRun]) -> NextAction:
         first = draft_start(campaign, runs, "launch", "pilot", "nothing has run yet: the pilot comes first")
         return _because(first, "first-run", {"runs": 0}, "any run of this campaign")
     scale = next((run for run in reversed(runs) if not run.trial), None)
-    if scale is not None and (scale is runs[-1] or _finished(scale)):
+    if scale is not None and scale is runs[-1]:
         return _after_scale(campaign, scale)
     return _after_trial(campaign, runs, trials(runs)[-1])
 
@@ -126,9 +127,11 @@ def _after_trial(campaign: Campaign, runs: Sequence[PastRun], last: PastRun) -> 
         return _interrupted(campaign, last)
     if last.gate.verdict == "pass":
         return _after_pass(campaign, runs, last)
-    suspect = _suspect_in_the_way(last)
-    if suspect:
-        return _suspected(campaign, last, suspect)
+    best = best_so_far(runs)
+    for run in (last, best) if best is not None and best is not last else (last,):
+        suspect = _suspect_in_the_way(run)
+        if suspect:
+            return _suspected(campaign, run, suspect)
     if last.gate.verdict == "fail":
         return _retry_or_review(campaign, runs, last, "gate-fails", f"{last.name}: gate {last.gate.sentence}")
     return _after_undecided(campaign, runs, last)
@@ -173,6 +176,8 @@ def _after_pass(campaign: Campaign, runs: Sequence[PastRun], last: PastRun) -> N
         blocked = NextAction("blocked", reason, run=last.name)
         return _because(blocked, "other-ruler", numbers, "the same qc: and gate: in the campaign file")
     lacking = "its parameters are not known" if not last.parameters_known else "what it ran has changed since"
+    if last.imported and last.gradings:
+        lacking = "it was graded again by its rows alone, which hold what another program has kept and cleaned"
     reason = f"{last.name} passes, but {lacking}: scale needs a run that stands behind it"
     return _retry_or_review(campaign, runs, last, "pass-does-not-stand", reason)
 
@@ -186,9 +191,9 @@ def _standing(run: PastRun) -> list[CheckVerdict]:
 
 
 def _suspect_in_the_way(run: PastRun) -> list[CheckVerdict]:
-    """The checks in the way, if every one of them is measured by a detector that may be wrong; else none."""
+    """The checks in the way, if every one of them is measured by a detector that is doubted; else none."""
     standing = _standing(run)
-    return standing if all(is_suspect(run, check.metric) for check in standing) else []
+    return standing if all(is_doubted(run, check.metric) for check in standing) else []
 
 
 def _suspected(campaign: Campaign, last: PastRun, checks: Sequence[CheckVerdict]) -> NextAction:
@@ -224,16 +229,15 @@ def _after_undecided(campaign: Campaign, runs: Sequence[PastRun], last: PastRun)
     reason, forecast = f"{last.name}: gate {last.gate.sentence}", last.gate.forecast
     least = campaign.policy.early_end.forecast_below
     unlikely = least is not None and forecast is not None and forecast < least
-    if last.gate.reachable and not last.imported and max(last.kept, last.target) < campaign.policy.extend_to:
+    barred = extension_is_barred(campaign, last)
+    if not barred and last.gate.reachable:
         if not unlikely:
             return _extend(campaign, runs, last, open_checks, reason)
         why = f"forecast {forecast:.0%} to pass by {campaign.policy.extend_to}, below policy.early_end.forecast_below"
-    elif last.imported:
-        why = "it was imported and can't be extended"
-    elif not last.gate.reachable:
+    elif not last.gate.reachable and not last.imported:
         why = f"more samples cannot prove it by {campaign.policy.extend_to}"
     else:
-        why = f"it has its {campaign.policy.extend_to} pairs already"
+        why = barred
     return _retry_or_review(campaign, runs, last, "gate-not-proven", f"{reason}; {why}")
 
 

@@ -57,9 +57,36 @@ def draft_start(
     return _priced(action, launch_forecast(campaign, runs, examples=examples))
 
 
+def extension_is_barred(campaign: Campaign, run: PastRun) -> str:
+    """Why going on in `run` gives nothing more, or not enough; empty when it may. What is tried again and again without
+    a further sample burns money."""
+    most = campaign.policy.extend_to
+    if run.imported:
+        return "it was imported and can't be extended"
+    if max(run.kept, run.target) >= most:
+        return f"its target is {most} pairs already, and it kept {run.kept}"
+    if not run.kept:
+        return "it kept nothing, and more of the same would not either"
+    if run.attempt > 1 and run.examples_per_second is None:
+        return f"its attempt {run.attempt} kept nothing more"
+    if run.exhausted and run.candidates < run.max_candidates:
+        return "its lists hold nothing new any more"
+    if run.exhausted and _attainable(run, most) < run.kept + _more_pairs(run):
+        return f"at its pace {most} examples would give {_attainable(run, most)} pairs, too few to prove it"
+    return ""
+
+
+def _attainable(run: PastRun, examples: int) -> int:
+    """Pairs of a run whose candidates were spent, had it as many more of those as a target of `examples` allows."""
+    return math.floor(run.kept * examples / run.target)
+
+
 def draft_extension(campaign: Campaign, runs: Sequence[PastRun], run: PastRun, reason: str) -> NextAction:
     """Go on in `run` until its open checks could pass with clean samples alone, at most to `policy.extend_to`."""
-    examples = min(campaign.policy.extend_to, max(run.kept + _more_pairs(run), run.target + LEAST_EXTENSION))
+    wanted = run.kept + _more_pairs(run)
+    if run.exhausted:
+        wanted = math.ceil(wanted * run.target / run.kept)
+    examples = min(campaign.policy.extend_to, max(wanted, run.target + LEAST_EXTENSION))
     forecast = extension_forecast(campaign, runs, examples=examples - run.kept)
     action = NextAction(
         "extend",

@@ -46,6 +46,7 @@ class PastRun:
     only_ruler_differs: bool = False
     parent: str | None = None
     gradings: int = 0
+    fresh_starts: int = 0
 
     @property
     def trial(self) -> bool:
@@ -59,10 +60,11 @@ def trials(runs: Sequence[PastRun]) -> list[PastRun]:
 
 
 def tries_spent(runs: Sequence[PastRun]) -> int:
-    """Own pilots and iterations that have been judged on anything, and gradings that were saved of any run: each had
-    its chance to pass the gate by luck."""
-    judged = sum(run.trial and not run.imported and (run.candidates > 0 or run.kept > 0) for run in runs)
-    return judged + sum(run.gradings for run in runs)
+    """Own pilots and iterations that have been judged on anything, those begun anew counted again, and gradings that
+    were saved of any run: each had its chance to pass the gate by luck."""
+    own = [run for run in runs if run.trial and not run.imported]
+    judged = sum(run.candidates > 0 or run.kept > 0 or any(check.n for check in run.gate.checks) for run in own)
+    return judged + sum(run.fresh_starts for run in own) + sum(run.gradings for run in runs)
 
 
 def passing(runs: Sequence[PastRun]) -> PastRun | None:

@@ -94,8 +94,8 @@ def _delimiter_stops(situation: Situation, check: CheckVerdict) -> Iterator[Move
 
 def _more_tokens(situation: Situation, check: CheckVerdict) -> Iterator[Move]:
     now = situation.base.response.max_tokens
-    most = int(situation.campaign.policy.bounds_of("response.max_tokens")[1])
-    more = min(math.ceil(now * TOKENS_FACTOR / TOKENS_STEP) * TOKENS_STEP, most)
+    wanted = math.ceil(now * TOKENS_FACTOR / TOKENS_STEP) * TOKENS_STEP
+    more = int(_within(situation.campaign, "response.max_tokens", wanted))
     if more > now:
         yield Move(check.metric, (("response.max_tokens", more),), words(check))
 
@@ -105,13 +105,17 @@ def _step(name: str, direction: int) -> Rule:
 
     def rule(situation: Situation, check: CheckVerdict) -> Iterator[Move]:
         now = flatten(situation.base)[name]
-        least, most = situation.campaign.policy.bounds_of(name)
         for steps in (1, 2):
-            moved = now + steps * direction * STEPS[name]
-            value = round(min(max(moved, min(least, now)), max(most, now)), 4)
-            yield Move(check.metric, ((name, value),), words(check))
+            value = _within(situation.campaign, name, now + steps * direction * STEPS[name])
+            if (value - now) * direction > 0:
+                yield Move(check.metric, ((name, value),), words(check))
 
     return rule
+
+
+def _within(campaign: Campaign, name: str, value: float) -> float:
+    least, most = campaign.policy.bounds_of(name)
+    return round(min(max(value, least), most), 4)
 
 
 def _undo_tightening(group: str) -> Rule:
@@ -120,7 +124,7 @@ def _undo_tightening(group: str) -> Rule:
     def rule(situation: Situation, check: CheckVerdict) -> Iterator[Move]:
         now, first = flatten(situation.base), flatten(situation.first)
         values = tuple(
-            (name, first[name])
+            (name, _within(situation.campaign, name, first[name]))
             for inner, tighter in TIGHTER.items()
             for name in (f"{group}.{inner}",)
             if (now[name] - first[name]) * tighter > 0

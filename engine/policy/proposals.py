@@ -42,12 +42,14 @@ def parent_parameters(campaign: Campaign, parent: PastRun | None) -> Parameters:
 def propose(campaign: Campaign, runs: Sequence[PastRun]) -> Proposal | None:
     """What to try next; None when no move is left within bounds that was not proven worse.
 
-    Checks whose detector is suspect are left alone: parameters cannot mend a broken ruler.
+    Checks whose detector is doubted are left alone: parameters cannot mend a broken ruler.
     """
     parent = best_so_far(runs)
     base = parent_parameters(campaign, parent)
     seed = unused_seed(runs, base)
     wanting = wanting_checks(parent)
+    if parent is not None and not wanting and any(is_doubted(parent, check.metric) for check in parent.gate.checks):
+        return None
     if parent is None or not wanting:
         return Proposal(base.model_copy(update={"seed": seed}), _name(parent), {"seed": NEW_SAMPLES}, None)
     first = next((run.parameters for run in judged(runs) if run.parameters_known), base)
@@ -69,20 +71,20 @@ def _name(run: PastRun | None) -> str | None:
 
 def wanting_checks(parent: PastRun | None) -> list[CheckVerdict]:
     """What stands in the way, in the gate's order: checks that fail, then those that cannot pass any more, or else
-    those that are not proven yet; without those of a suspect detector."""
+    those that are not proven yet; without those of a doubted detector."""
     if parent is None:
         return []
     gate = parent.gate
-    sound = [check for check in gate.checks if not is_suspect(parent, check.metric)]
+    sound = [check for check in gate.checks if not is_doubted(parent, check.metric)]
     failing = [check for check in sound if check.verdict == "fail"]
     hopeless = [check for check in sound if check.verdict != "fail" and not check.reachable]
     return failing + hopeless or [check for check in sound if check.verdict == "undecided"]
 
 
-def is_suspect(run: PastRun, metric: str) -> bool:
-    """Whether the detector that `metric` is measured by may be wrong."""
+def is_doubted(run: PastRun, metric: str) -> bool:
+    """Whether the critic or people's marks speak against the detector that `metric` is measured by."""
     detector = run.gate.detector_of(metric)
-    return detector is not None and bool(detector.suspect)
+    return detector is not None and detector.doubted
 
 
 def _best_move(

@@ -12,11 +12,10 @@ from typing import Protocol
 
 from engine.campaign.models import Parameters
 from engine.campaign.parameters import difference
+from engine.qc.evidence import LEAST_JUDGED
 from engine.qc.statistics import difference_interval
 from engine.qc.verdicts import CheckVerdict, DetectorEvidence, GateVerdict
 
-LEAST_JUDGED = 10
-"""Flagged records, and others, that the pair critic must have judged before it is compared on them."""
 AS_OFTEN = 0.05
 """The critic accepts flagged records "about as often" up to this much less often, if less often is not proven."""
 LEAST_SAMPLES = 30
@@ -44,23 +43,24 @@ def with_suspicions(runs: Sequence[Judged]) -> list[GateVerdict]:
     """The gates of `runs`, in the order they were created, each with what makes its detectors suspect."""
     gates = []
     for position, run in enumerate(runs):
-        detectors = tuple(replace(one, suspect=_suspicion(one, run, runs[:position])) for one in run.gate.detectors)
+        detectors = tuple(_suspected(one, run, runs[:position]) for one in run.gate.detectors)
         gates.append(run.gate if detectors == run.gate.detectors else replace(run.gate, detectors=detectors))
     return gates
 
 
-def _suspicion(detector: DetectorEvidence, run: Judged, earlier: Sequence[Judged]) -> str:
-    """Why `detector` may be wrong. People's marks have the last word; without a check that it keeps from passing there
-    is nothing to suspect it of."""
+def _suspected(detector: DetectorEvidence, run: Judged, earlier: Sequence[Judged]) -> DetectorEvidence:
+    """`detector` with why it may be wrong. People's marks have the last word; without a check that it keeps from
+    passing there is nothing to suspect it of. A share that hardly moves casts no doubt by itself: a sound detector sees
+    just that when a parameter has no effect."""
     standing = [check for check in run.gate.checks if check.metric in detector.metrics and check.verdict != "pass"]
-    if not standing:
-        return ""
-    if detector.lower is not None and detector.lower > 0.5:
-        return ""
+    if not standing or (detector.lower is not None and detector.lower > 0.5):
+        return replace(detector, suspect="", doubted=False)
+    against = _critic_disagrees(detector)
     if detector.upper is not None and detector.upper < 0.5 and detector.marked >= LEAST_MARKED:
-        return f"{detector.marked_false} of {detector.marked} marked flags were false alarms"
-    found = (_critic_disagrees(detector), *(_hardly_moves(detector, check, run, earlier) for check in standing))
-    return "; ".join(reason for reason in found if reason)
+        against = f"{detector.marked_false} of {detector.marked} marked flags were false alarms"
+    unmoved = (_hardly_moves(detector, check, run, earlier) for check in standing)
+    reasons = [reason for reason in (against, *unmoved) if reason]
+    return replace(detector, suspect="; ".join(reasons), doubted=bool(against))
 
 
 def _critic_disagrees(detector: DetectorEvidence) -> str:

@@ -58,21 +58,25 @@ def tried(runs: Sequence[PastRun]) -> list[Tried]:
 def best_so_far(runs: Sequence[PastRun]) -> PastRun | None:
     """The trial to go on from; None before one was judged, unless one ended unjudged.
 
-    The newest, as long as nothing proves it worse: of two that cannot be told apart the newer has at least a reason
-    behind it. One that is proven worse is left for the one it is worse than; where some checks are better and others
-    worse, the one with fewer checks that fail is the better.
+    The newest that no other is proven better than: of two that cannot be told apart the newer has at least a reason
+    behind it. Where some checks are better and others worse, the run with fewer checks that fail is the better. Should
+    every one be beaten by another, it is the newest of those with the fewest checks that fail.
     """
-    best: PastRun | None = None
-    for run in judged(runs):
-        best = run if best is None or not _is_behind(best, run) else best
+    known = judged(runs)
+    unbeaten = [run for run in known if not any(_is_behind(other, run) for other in known if other is not run)]
+    if unbeaten:
+        return unbeaten[-1]
+    if known:
+        return min(reversed(known), key=_standing)
     ended = trials(runs)
-    return best or (ended[-1] if ended else None)
+    return ended[-1] if ended else None
 
 
-def _is_behind(best: PastRun, run: PastRun) -> bool:
-    change = compare(best.gate, run.gate).change
+def _is_behind(other: PastRun, run: PastRun) -> bool:
+    """Whether `run` is proven worse than `other`."""
+    change = compare(other.gate, run.gate).change
     if change == "mixed":
-        return _standing(run) > _standing(best)
+        return _standing(run) > _standing(other)
     return change == "worse"
 
 

@@ -58,7 +58,7 @@ class LoadedDetector:
     failure: str = ""
 
     def ask(self, record: Record) -> Answer:
-        """What it says of `record`. Nothing it does comes through but what ends the process (KeyboardInterrupt)."""
+        """What it says of `record`. Nothing it raises comes through but what a person asks for (KeyboardInterrupt)."""
         if not _IS_OVER[self.over](record):
             return _NOT_ASKED
         if self.function is None:
@@ -70,7 +70,9 @@ class LoadedDetector:
             if copy != given:
                 raise _Unusable("it changed the record, which is for reading only")
             return _answer(said, given)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             return Answer(error=_described(error))
 
     def detector(self) -> Detector:
@@ -118,7 +120,9 @@ def _described(error: BaseException) -> str:
         return str(error)
     try:
         words = str(error)
-    except (Exception, SystemExit):
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         words = ""
     return sanitise(f"{type(error).__name__}: {words}" if words else type(error).__name__, ERROR_CHARACTERS)
 
@@ -173,7 +177,9 @@ def _loaded(name: str, custom: CustomDetector, folders: Sequence[str]) -> Loaded
             raise _Unusable(f"{source} is {type(function).__name__}, not a function")
     except _Unusable as error:
         return LoadedDetector(name, custom.over, source, None, str(error))
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         return LoadedDetector(name, custom.over, source, None, f"{source} cannot be imported: {_described(error)}")
     return LoadedDetector(name, custom.over, source, function)
 

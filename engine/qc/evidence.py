@@ -5,12 +5,16 @@ from __future__ import annotations
 from engine.qc.detectors import Detector, Record
 from engine.qc.verdicts import DetectorEvidence
 
+LEAST_JUDGED = 8
+"""Flagged records, and others, that the pair critic must have judged before a detector is doubted for its verdicts."""
+
 
 class EvidenceCounts:
     """Counts for one detector, whose samples stand at `position` and make the metric `metric`.
 
-    The critic saw the cleaned response. Where a detector that reads the raw completion no longer flags once that takes
-    its place, cleaning has removed the very thing, and the critic's verdict says nothing about it.
+    The critic saw the cleaned response, and not how the raw completion ended. Where a detector that reads the latter no
+    longer flags once the former takes its place, cleaning has removed the very thing, and the critic's verdict says
+    nothing about it.
     """
 
     def __init__(self, detector: Detector, metric: str, position: int) -> None:
@@ -36,7 +40,8 @@ class EvidenceCounts:
             return False
         if not self.detector.reads_raw or not isinstance(raw, str) or raw == response:
             return True
-        return self.detector.flag({**record, "raw_response": response}) is True
+        as_seen = {**record, "raw_response": response, "finish_reason": None}
+        return self.detector.flag(as_seen) is True
 
     def result(self) -> DetectorEvidence:
         return DetectorEvidence(

@@ -29,6 +29,9 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "=": operator.eq,
 }
 _DECIDED = Needs(None, None)
+_NO_ERRORS: Mapping[str, int] = {}
+MOST_CANDIDATES = 4
+"""Candidates that a target allows for each of its pairs, where a campaign does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,11 @@ class Setting:
         """How many samples a check that has `n` can have by `extend_to`; of lists, if they go on as fruitful as now."""
         if by_list and self.kept:
             return math.ceil(n * max(self.extend_to, self.target) / self.kept)
-        return max(self.extend_to, self.target, n + max(0, self.extend_to - self.kept))
+        least = max(self.extend_to, self.target, n + max(0, self.extend_to - self.kept))
+        if not self.kept:
+            return least
+        fruitful = math.ceil(n * max(self.extend_to, self.target) / self.kept)
+        return max(least, min(fruitful, MOST_CANDIDATES * max(self.extend_to, self.target)))
 
 
 def judge(
@@ -72,6 +79,7 @@ def judge(
         ended=ended,
         target=target,
         bounds=bounds,
+        errors=tally.check_errors(),
     )
     return replace(verdict, detectors=tally.detector_counts()) if bounds else verdict
 
@@ -86,9 +94,10 @@ def judge_figures(
     ended: bool,
     target: int,
     bounds: bool = True,
+    errors: Mapping[str, int] = _NO_ERRORS,
 ) -> GateVerdict:
-    """As `judge`, on figures: metric values, and (n, failures) per check. What is missing is not known; a metric that
-    is neither built in nor among `values` does not exist."""
+    """As `judge`, on figures: metric values, (n, failures) per check, and on how many items its detector failed. What
+    is missing is not known; a metric that is neither built in nor among `values` does not exist."""
     setting = Setting(
         confidence=gate.confidence,
         tries=policy.max_retries + 1,
@@ -109,6 +118,7 @@ def judge_figures(
             setting=setting,
             by_list=judged_by_list(gate, metric_of(metric), limit),
             exists=metric in METRICS or metric in values,
+            errors=errors.get(metric, 0),
         )
         for metric, limit in gate.checks.items()
         for n, failures in (counts.get(metric, (0, 0)),)
@@ -128,7 +138,7 @@ def _gate_forecast(checks: Iterable[CheckVerdict]) -> float | None:
     """Over the checks that more samples decide: what has passed is taken to stay so, what only the end settles to
     hold."""
     open_checks = [check for check in checks if check.verdict == "undecided"]
-    if not all(check.n for check in open_checks):
+    if not all(check.n and not check.errors for check in open_checks):
         return None
     return forecast.together(check.forecast for check in open_checks if check.needs.failures_to_fail is not None)
 
@@ -165,8 +175,13 @@ def judge_check(
     setting: Setting,
     by_list: bool = False,
     exists: bool = True,
+    errors: int = 0,
 ) -> CheckVerdict:
-    """One check on plain numbers: `failures` among `n` samples (for counts, occurrences in `n` samples)."""
+    """One check on plain numbers: `failures` among `n` samples (for counts, occurrences in `n` samples).
+
+    With `errors`, items that its detector failed on and nobody judged, it does not pass, whatever the others are: a
+    detector may fail on just those that it would flag.
+    """
     known = metric_of(metric) if exists else None
     if known is None:
         outcome = _Outcome("undecided", reachable=False)
@@ -178,10 +193,14 @@ def judge_check(
             outcome = _by_the_rule(tau, n, failures, setting, by_list=by_list)
         else:
             outcome = _at_the_end(known.kind, limit, (n, failures), value, setting)
+    if errors and outcome.verdict != "fail":
+        outcome.verdict, outcome.forecast = "undecided", None
     bounded = setting.bounds and n > 0 and known is not None and known.kind != "count" and not by_list
     confidence = setting.confidence if bounded else None
     sentence = sentences.check_sentence(
-        sentences.Standing(metric, value, outcome.verdict, n, failures, outcome.needs, outcome.reachable, by_list),
+        sentences.Standing(
+            metric, value, outcome.verdict, n, failures, outcome.needs, outcome.reachable, by_list, errors
+        ),
         known.kind if known is not None else None,
         limit,
         plain=setting.confidence is None,
@@ -208,6 +227,7 @@ def judge_check(
         sentence=sentence,
         by_list=by_list,
         forecast=outcome.forecast,
+        errors=errors,
     )
 
 

@@ -27,6 +27,7 @@ class Standing(NamedTuple):
     needs: Needs
     reachable: bool
     by_list: bool
+    errors: int
 
 
 def check_sentence(
@@ -37,7 +38,10 @@ def check_sentence(
         return _no_metric(check)
     if plain:
         shown = "not known" if check.value is None else format_value(check.value, limit)
-        return f"{shown} against {limit} (plain comparison, no proof)"
+        failed = f"; {_detector_failed(check)}" if check.errors else ""
+        return f"{shown} against {limit} (plain comparison, no proof){failed}"
+    if check.n == 0 and check.errors:
+        return _detector_failed(check)
     if check.n == 0:
         return _without_samples(check, kind, limit, ended)
     seen, proof = evidence_words(kind, limit, check), needs_proof(kind, limit)
@@ -52,6 +56,10 @@ def _no_metric(check: Standing | CheckVerdict) -> str:
     return f"there is no metric {check.metric!r}"
 
 
+def _detector_failed(check: Standing) -> str:
+    return f"its detector failed on {check.errors} record{'' if check.errors == 1 else 's'}"
+
+
 def _too_much(limit: Limit, proof: bool) -> str:
     if limit.op == "=":
         return f"not allowed (limit {limit})"
@@ -62,6 +70,8 @@ def _too_much(limit: Limit, proof: bool) -> str:
 def _open(check: Standing, extend_to: int) -> str:
     if not check.reachable:
         return f"cannot pass by {extend_to}"
+    if check.errors:
+        return _detector_failed(check)
     if check.needs.clean_to_pass is None:
         return "holds so far, decided at the end" if check.needs.failures_to_fail else "decided at the end"
     return f"not yet proven, {check.needs.clean_to_pass} more clean{_lists(check)}"
@@ -107,7 +117,7 @@ def gate_sentence(verdict: Verdict, checks: Sequence[CheckVerdict], confidence: 
     if verdict == "pass":
         return f"pass: all {len(checks)} checks hold {how}" if confidence is None else _all_proven(checks, how)
     standing = [check for check in checks if check.verdict == verdict]
-    if verdict == "undecided" and all(check.n == 0 and check.value is None for check in standing):
+    if verdict == "undecided" and not any(check.n or check.value is not None or check.errors for check in standing):
         return "undecided: no samples" if len(standing) == len(checks) else f"undecided: {_titles(standing)} not known"
     shown = sorted(standing, key=_urgency)[:MOST_CLAUSES] if verdict == "undecided" else standing
     words = [_clause(check, confidence, extend_to) for check in shown]
@@ -118,8 +128,8 @@ def gate_sentence(verdict: Verdict, checks: Sequence[CheckVerdict], confidence: 
 
 
 def _urgency(check: CheckVerdict) -> tuple[bool, int]:
-    """What cannot pass any more comes first, then what lacks most."""
-    return check.reachable, -(check.needs.clean_to_pass or 0)
+    """What more samples cannot mend comes first, then what lacks most."""
+    return check.reachable and not check.errors, -(check.needs.clean_to_pass or 0)
 
 
 def _titles(checks: Sequence[CheckVerdict]) -> str:
@@ -140,7 +150,7 @@ def _clause(check: CheckVerdict, confidence: float | None, extend_to: int) -> st
     limit = _limit(check.op, check.limit, check.percent)
     if confidence is None:
         shown = "not known" if check.value is None else format_value(check.value, limit)
-        return f"{metric.title} {shown}, limit {limit}"
+        return f"{metric.title} {check.sentence}" if check.errors else f"{metric.title} {shown}, limit {limit}"
     seen = evidence_words(metric.kind, limit, check)
     if check.verdict == "fail":
         return f"{metric.title} {seen}, limit {limit}"
@@ -148,7 +158,7 @@ def _clause(check: CheckVerdict, confidence: float | None, extend_to: int) -> st
         return f"{metric.title} cannot pass by {extend_to} ({seen})"
     if check.n == 0:
         return f"{metric.title}: {check.sentence}"
-    if check.needs.clean_to_pass is None:
+    if check.errors or check.needs.clean_to_pass is None:
         return f"{metric.title} {check.sentence}"
     return f"{metric.title} needs {check.needs.clean_to_pass} more clean{_lists(check)}"
 

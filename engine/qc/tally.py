@@ -7,7 +7,7 @@ items from the first one on without a hole, in item order, so that no verdict de
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from engine.campaign.grading import GateConfig, QcConfig
 from engine.qc.checks import CheckCounts, failure_test, judged_by_list
@@ -36,7 +36,9 @@ from engine.qc.sizes import Sizes
 from engine.qc.verdicts import DetectorEvidence
 
 _FIRST_IN_ORDER = POSITIONS[IN_ORDER[0]]
-_Waiting = tuple[Samples, int, Prints | None]
+_Failed = tuple[str, ...]
+"""Metrics of the custom detectors that failed on a record."""
+_Waiting = tuple[Samples, int, Prints | None, _Failed]
 
 
 class RunTally:
@@ -79,6 +81,7 @@ class RunTally:
             if not self.detectors[kind].fact
         )
         self._errors: dict[str, tuple[int, str]] = {}
+        self._judged_errors: Counter[str] = Counter()
         self._sums = [0] * len(positions)
         self._ns = [0] * len(positions)
         self._outcomes: Counter[str] = Counter()
@@ -113,8 +116,10 @@ class RunTally:
             return False
         self._added += 1
         samples = samples_of(record, {kind: count(record) for kind, count in self._graders})
+        failed: _Failed = ()
         if self._custom:
-            samples += self._asked(record)
+            asked, failed = self._asked(record)
+            samples += asked
         sums, ns = self._sums, self._ns
         for position, value in enumerate(samples):
             if value is not None:
@@ -138,29 +143,32 @@ class RunTally:
                 margins.add(margin)
         list_number = record.get("list")
         prints = prints_of(record) if samples[KEPT] else None
-        self._place(index, samples, list_number if type(list_number) is int else -1 - index, prints)
+        self._place(index, (samples, list_number if type(list_number) is int else -1 - index, prints, failed))
         return True
 
-    def _asked(self, record: Record) -> Samples:
-        """What the custom detectors say of `record`; that one failed is counted, its first error kept."""
-        found = []
+    def _asked(self, record: Record) -> tuple[Samples, _Failed]:
+        """What the custom detectors say of `record`, and which failed; that is counted, the first error kept."""
+        found, failed = [], []
         for loaded in self._custom:
             answer = loaded.ask(record)
             found.append(answer.count)
             if answer.error:
                 n, first = self._errors.get(loaded.name, (0, answer.error))
                 self._errors[loaded.name] = n + 1, first
-        return tuple(found)
+                failed.append(rate_of(loaded.name))
+        return tuple(found), tuple(failed)
 
-    def _place(self, index: int, samples: Samples, list_number: int, prints: Prints | None) -> None:
+    def _place(self, index: int, record: _Waiting) -> None:
         """Judge the record if all before it have been judged, and then those that waited for it."""
         if index != self._prefix:
-            self._waiting[index] = samples, list_number, prints
+            self._waiting[index] = record
             return
-        following: _Waiting | None = samples, list_number, prints
+        following: _Waiting | None = record
         while following is not None:
-            samples, list_number, prints = following
+            samples, list_number, prints, failed = following
             self._prefix += 1
+            if failed:
+                self._judged_errors.update(failed)
             self._prefix_kept += samples[KEPT] or 0
             if prints is not None:
                 samples = self._in_order(samples, prints)
@@ -186,6 +194,10 @@ class RunTally:
         are the samples, over those that are through, and `failures` is the sum of their shares."""
         check = self._checks.get(metric)
         return (check.n, check.failures) if check is not None else (0, 0)
+
+    def check_errors(self) -> Mapping[str, int]:
+        """By metric whose custom detector failed: on how many of the items before the first hole."""
+        return self._judged_errors
 
     @property
     def judged_items(self) -> int:

@@ -23,7 +23,8 @@ class DetectorEvidence:
     Of the records that `detector` (`markers-v2`) flags, `flagged` in all, the pair critic judged `judged` on the very
     text that is flagged, and found `good` of them good; of those it does not flag, `rest_good` of `rest_judged`.
     `marked_true` and `marked_false` flags were looked at by a person; `lower` and `upper` are exact bounds (two-sided,
-    95 %) of its precision from them, None without marks. `suspect` says why it may be wrong, empty when nothing does.
+    95 %) of its precision from them, None without marks. `suspect` says why it may be wrong, empty when nothing does;
+    `doubted`: the critic or people's marks speak against it, and not only a share that hardly moves.
     """
 
     kind: str
@@ -39,6 +40,7 @@ class DetectorEvidence:
     lower: float | None = None
     upper: float | None = None
     suspect: str = ""
+    doubted: bool = False
 
     @property
     def marked(self) -> int:
@@ -62,6 +64,7 @@ class DetectorEvidence:
                 "upper": self.upper,
             },
             "suspect": self.suspect or None,
+            "doubted": self.doubted,
         }
 
 
@@ -76,7 +79,8 @@ class CheckVerdict:
     for failing; all four are None where the rule does not apply (`= 0`, or a gate without confidence).
     `reachable`: can it still pass by `extend_to`? With `by_list` the samples are instruction lists, and `failures` the
     sum of their shares of failing items; there are no exact bounds then. `forecast` is the chance that it passes by
-    `extend_to` if things go on as they did: a forecast, which proves nothing; None where none can be made.
+    `extend_to` if things go on as they did: a forecast, which proves nothing; None where none can be made. Its
+    custom detector failed on `errors` of the items: as long as there are any it does not pass.
     """
 
     metric: str
@@ -98,6 +102,7 @@ class CheckVerdict:
     sentence: str
     by_list: bool = False
     forecast: float | None = None
+    errors: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -109,6 +114,7 @@ class CheckVerdict:
             "n": self.n,
             "failures": round(self.failures, 3),
             "by_list": self.by_list,
+            "errors": self.errors,
             "lower": self.lower,
             "upper": self.upper,
             "evidence": self.evidence,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.budget.ledger import Meter
 from engine.campaign.policy import PolicyConfig
-from engine.campaign.spec import RunSpec, only_ruler_differs, same_ruler
+from engine.campaign.spec import RunSpec, only_ruler_differs, same_limits, same_ruler
 from engine.files import RunFiles
 from engine.journal.events import AnyEvent, GeneratorBeat, Heartbeat, KeeperStarted, RunEnded, parse_event
 from engine.journal.reader import JournalReader
@@ -239,9 +239,7 @@ class RunReplay:
         spec, course = self.spec, self._course
         state, reason = self._state()
         live = state in LIVE_STATES
-        imported, foreign = spec.imported is not None, self._grades.foreign
-        computed = self._grades.tally.metrics()
-        metrics = {**dict.fromkeys(computed), **foreign.metrics} if foreign and foreign.metrics else computed
+        imported = spec.imported is not None
         return RunSnapshot(
             id=spec.id,
             name=spec.run,
@@ -257,8 +255,8 @@ class RunReplay:
             parameters_known=spec.parameters_known,
             parent=spec.parent,
             counts=self._counts(),
-            metrics=metrics,
-            computed=computed if imported else None,
+            metrics=self._grades.metrics(),
+            computed=self._grades.tally.metrics() if imported else None,
             gate=self._grades.verdict(policy or spec.policy, ended=state == "succeeded", target=self.target),
             reason=reason,
             cost_usd=round(self.meter.device_hours * spec.budget.gpu_usd_per_hour, 6),
@@ -347,9 +345,9 @@ class RunReplay:
         own = self.spec.recipe
         if recipe is None:
             stands, by_another = True, False
-        elif snapshot.imported:  # nobody knows how it was made, only by what it was graded again
-            by_another = bool(snapshot.gradings) and not same_ruler(own, recipe)
-            stands = not by_another
+        elif snapshot.imported:  # nobody knows how it was made, and its summary's figures by which detectors
+            by_another = not (same_ruler if snapshot.gradings else same_limits)(own, recipe)
+            stands = not by_another and not snapshot.gradings
         else:
             stands, by_another = own == recipe, only_ruler_differs(own, recipe)
         return PastRun(
@@ -375,9 +373,18 @@ class RunReplay:
             parameters_known=snapshot.parameters_known,
             parent=self.spec.parent,
             recipe_stands=stands,
-            gradings=len(snapshot.gradings),
+            gradings=self._grades.gradings,
+            fresh_starts=self._fresh_starts(),
             only_ruler_differs=by_another,
         )
+
+    def _fresh_starts(self) -> int:
+        """How often it was begun anew after records had been made."""
+        archived = self.files.archive(0).parent
+        if not archived.is_dir():
+            return 0
+        records = (folder / self.files.records.name for folder in archived.iterdir())
+        return sum(path.is_file() and path.stat().st_size > 0 for path in records)
 
 
 def _beyond(beat: Heartbeat, active: GeneratorBeat | None) -> float:

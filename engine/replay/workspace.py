@@ -12,12 +12,13 @@ from engine.budget.money import Budget
 from engine.campaign.loading import load_prompts
 from engine.campaign.models import Campaign
 from engine.campaign.naming import engine_number, kind_of
+from engine.campaign.policy import PolicyConfig
 from engine.campaign.spec import RunSpec, read_spec, recipe_of
 from engine.errors import NotFoundError, PilothouseError
 from engine.files import NAME, RunFiles, Workspace
 from engine.policy.actions import NextAction
 from engine.policy.decide import next_action
-from engine.policy.history import PastRun
+from engine.policy.history import PastRun, tries_spent
 from engine.policy.suspicion import with_suspicions
 from engine.replay.campaigns import load_checked
 from engine.replay.engines import attached_to, engine_snapshot, start_of_a_run_s
@@ -89,11 +90,14 @@ class WorkspaceReplay:
     def _campaign(self, path: Path) -> CampaignSnapshot:
         name = path.stem
         config, recipe = self._load(path)
-        policy = None if isinstance(config, PilothouseError) else config.policy
         warnings: list[str] = []
         unread: list[str] = []
         replays, runs, engines = [], [], []
-        for replay in self._replays(name, warnings):
+        found = self._replays(name, warnings)
+        policy = None
+        if not isinstance(config, PilothouseError):
+            policy = _with_tries(config.policy, [replay.spec.policy.max_retries + 1 for replay in found])
+        for replay in found:
             try:
                 replay.refresh()
                 if replay.spec.kind == "engine":
@@ -117,10 +121,19 @@ class WorkspaceReplay:
                 name, "broken", str(path), None, None, None, tuple(runs), str(config), tuple(warnings), idle, kept
             )
         kept = _kept(engines, config, runs)
-        runs = [_with_engine(run, kept) for run in runs]
-        runs = [replace(run, gate=gate) for run, gate in zip(runs, with_suspicions(runs), strict=True)]
         start_s = start_of_a_run_s(config, present_engine(kept), _starts(engines, config))
-        past = tuple(replay.past(run, recipe, startup_s=start_s) for replay, run in zip(replays, runs, strict=True))
+
+        def history(runs: Sequence[RunSnapshot]) -> tuple[list[RunSnapshot], tuple[PastRun, ...]]:
+            shown = [_with_engine(run, kept) for run in runs]
+            shown = [replace(run, gate=gate) for run, gate in zip(shown, with_suspicions(shown), strict=True)]
+            past = (replay.past(run, recipe, startup_s=start_s) for replay, run in zip(replays, shown, strict=True))
+            return shown, tuple(past)
+
+        runs, past = history(runs)
+        spent = tries_spent(past)
+        if policy is not None and spent > policy.max_retries + 1:  # a person went on: all are judged for so many tries
+            policy = _with_tries(policy, [spent])
+            runs, past = history([replay.snapshot(policy) for replay in replays])
         self._past[name] = past
         live = {engine.name for engine in kept if engine.live}
         meters = [(one.spec.run in live, one.meter) for one in engines]
@@ -129,7 +142,7 @@ class WorkspaceReplay:
         state = _state(runs, action)
         idle = _idle(self.workspace, name, runs) if config.budget.on_idle is not None else None
         return CampaignSnapshot(
-            name, state, str(path), config, budget, action, tuple(runs), None, tuple(warnings), idle, kept
+            name, state, str(path), config, budget, action, tuple(runs), None, tuple(warnings), idle, kept, policy
         )
 
     def _replays(self, campaign: str, warnings: list[str]) -> list[RunReplay]:
@@ -151,6 +164,12 @@ class WorkspaceReplay:
             name = files.folder.name
             stand_in = RunSpec(campaign=campaign, run=name, kind=kind_of(name), created="", parameters_known=False)
             return RunReplay(files, stand_in, damage=f"{error.what} ({error.where}); {error.remedy}")
+
+
+def _with_tries(policy: PolicyConfig, tries: Sequence[int]) -> PolicyConfig:
+    """`policy` for as many tries as it allows, or as the largest of `tries`: runs of one campaign are judged alike, so
+    that their chances to pass by luck add up to what its gate allows."""
+    return policy.model_copy(update={"max_retries": max([policy.max_retries, *(number - 1 for number in tries)])})
 
 
 def _kept(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,14 +24,12 @@ from engine.report.formatting import (
     short_parameter,
     state_text,
 )
-from engine.report.tables import grading_text, text_table
+from engine.report.tables import grading_text, text_table, wrapped
 from engine.snapshot import CampaignSnapshot, RunSnapshot
 
 ARROWS = {"better": "▲", "worse": "▼"}
 HASH_DIGITS = 8
 WIDEST_VALUE = 24
-PROSE_WIDTH = 78
-"""Where sentences break when nothing says how wide the paper is."""
 
 Row = list[str]
 
@@ -56,17 +53,20 @@ class Against:
         parts = [", ".join(said)]
         if any(check.proven for check in checks) and any(check.change == "not distinguishable" for check in checks):
             parts.append("the others not distinguishable")
+        sizes = [metric_title(check.metric) for check in checks if check.other_sizes]
         unlike = [metric_title(check.metric) for check in checks if self._measured_otherwise(check)]
-        if unlike:
-            parts.append(f"{', '.join(unlike)} not comparable (other limits or detectors)")
+        for titles, why in ((unlike, "other limits or detectors"), (sizes, "other sizes")):
+            if titles:
+                parts.append(f"{', '.join(titles)} not comparable ({why})")
         return f"{self.run.name} against {self.partner.name}: {'; '.join(parts)}"
 
     def _measured_otherwise(self, check: CheckChange) -> bool:
-        """Whether it is judged in both runs, as a share of samples, and yet says nothing."""
+        """Whether it is judged in both runs, as a share of samples, on enough of them, and yet says nothing."""
         both = [_check(run, check.metric) for run in (self.partner, self.run)]
         metric = metric_of(check.metric)
         judged = all(one is not None and one.n for one in both)
-        return check.change == "not known" and judged and metric is not None and metric.kind != "count"
+        share = metric is not None and metric.kind != "count"
+        return check.change == "not known" and judged and share and not check.other_sizes
 
 
 def _movement(check: CheckChange) -> str:
@@ -212,8 +212,7 @@ def comparison_text(campaign: CampaignSnapshot, width: int | None = None) -> str
         text_table([header[column] for column in columns], [[row[column] for column in columns] for row in rows])
         for columns in _blocks(header, rows, width)
     ]
-    prose = PROSE_WIDTH if width is None else max(40, width)
-    notes = [textwrap.fill(note, prose, subsequent_indent="  ") for note in _notes(campaign.runs)]
+    notes = [wrapped(note, width) for note in _notes(campaign.runs)]
     return "\n\n".join([*tables, *(["\n".join(notes)] if notes else [])])
 
 
@@ -246,8 +245,8 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _notes(runs: Sequence[RunSnapshot]) -> list[str]:
-    """What the arrows mean, what is proven of each run, by whom it was graded again, and how one ended that did not
-    simply finish."""
+    """What the arrows mean, what is proven of each run, by whom it was graded again, what is wrong with it, and how one
+    ended that did not simply finish."""
     against = [one for one in comparisons(runs) if one is not None]
     notes = []
     if against:
@@ -257,6 +256,7 @@ def _notes(runs: Sequence[RunSnapshot]) -> list[str]:
         )
     notes += [one.sentence for one in against]
     notes += [f"{run.name}: {grading_text(note)}" for run in runs for note in run.gradings]
+    notes += [f"{run.name}: warning: {warning}" for run in runs for warning in run.warnings]
     ended = [run for run in runs if not run.live and run.reason]
     return notes + [f"{run.name}: {ending_text(run)}" for run in ended if run.state != "succeeded" or run.saved_usd]
 

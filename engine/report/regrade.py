@@ -14,7 +14,7 @@ from engine.gradings import graded_spec
 from engine.policy.suspicion import with_suspicions
 from engine.qc.detectors import Detector, Record
 from engine.qc.verdicts import CheckVerdict, GateVerdict, Verdict
-from engine.records import detectors_of_run, numbered_records
+from engine.records import detector_homes, detectors_of_run, numbered_records
 from engine.replay.grades import ruler_changes
 from engine.replay.run import RunReplay
 from engine.report.formatting import (
@@ -28,7 +28,7 @@ from engine.report.formatting import (
 )
 from engine.report.gate import read_ruler
 from engine.report.samples import Sample, sample_line, samples_at
-from engine.report.tables import text_table
+from engine.report.tables import text_table, wrapped
 from engine.snapshot import CampaignSnapshot, RunSnapshot
 
 SAMPLES_SHOWN = 10
@@ -58,8 +58,8 @@ class Earlier:
 class Regraded:
     """A run's verdict as it stands, and that by the detectors and limits of `spec`.
 
-    `sides` has every kind of detector of either; `rulers` says in words what differs. `saved` is the file that the
-    grading was recorded in, None where it was not.
+    `sides` has every kind of detector of either; `rulers` says in words what differs. `warnings` are those of the run
+    by the new ruler. `saved` is the file that the grading was recorded in, None where it was not.
     """
 
     files: RunFiles
@@ -70,6 +70,7 @@ class Regraded:
     new: GateVerdict
     sides: dict[str, Sides]
     earlier: tuple[Earlier, ...]
+    warnings: tuple[str, ...] = ()
     saved: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -88,6 +89,7 @@ class Regraded:
                 for kind, side in self.sides.items()
             },
             "earlier": [{"run": one.run, "old": one.old, "new": one.new} for one in self.earlier],
+            "warnings": list(self.warnings),
             "saved": str(self.saved) if self.saved is not None else None,
         }
 
@@ -105,9 +107,9 @@ def grade_again(picture: CampaignSnapshot, name: str, ruler: Path) -> Regraded:
         )
     files = RunFiles(Path(run.folder))
     before = graded_spec(files, read_spec(files))
-    spec = read_ruler(ruler, before)
+    spec = read_ruler(ruler, before, detector_homes(files, before))
     again = {one.name: _judged(picture, one, spec) for one in picture.runs if one is run or _is_earlier(one)}
-    runs = [replace(one, gate=again.get(one.name) or one.gate) for one in picture.runs]
+    runs = [replace(one, gate=(again.get(one.name) or one).gate) for one in picture.runs]
     judged = dict(zip((one.name for one in runs), with_suspicions(runs), strict=True))
     return Regraded(
         files=files,
@@ -118,10 +120,11 @@ def grade_again(picture: CampaignSnapshot, name: str, ruler: Path) -> Regraded:
         new=judged[name],
         sides=_changed_sides(files, before, spec),
         earlier=tuple(
-            Earlier(one.id, one.gate.verdict, gate.verdict)
+            Earlier(one.id, one.gate.verdict, found.gate.verdict)
             for one in picture.runs
-            if one is not run and (gate := again.get(one.name)) is not None
+            if one is not run and (found := again.get(one.name)) is not None
         ),
+        warnings=(again[name] or run).warnings,
     )
 
 
@@ -129,8 +132,8 @@ def _is_earlier(run: RunSnapshot) -> bool:
     return run.kind != "scale" and not run.live
 
 
-def _judged(picture: CampaignSnapshot, run: RunSnapshot, ruler: RunSpec) -> GateVerdict | None:
-    """The verdict on a run by the detectors and limits of `ruler`; None for one whose spec cannot be read."""
+def _judged(picture: CampaignSnapshot, run: RunSnapshot, ruler: RunSpec) -> RunSnapshot | None:
+    """A run by the detectors and limits of `ruler`; None for one whose spec cannot be read."""
     files = RunFiles(Path(run.folder))
     try:
         spec = read_spec(files).model_copy(update={"qc": ruler.qc, "gate": ruler.gate})
@@ -138,7 +141,7 @@ def _judged(picture: CampaignSnapshot, run: RunSnapshot, ruler: RunSpec) -> Gate
         return None
     replay = RunReplay(files, spec, own_figures=True)
     replay.refresh()
-    return replay.snapshot(picture.campaign.policy if picture.campaign is not None else None).gate
+    return replay.snapshot(picture.judged_by)
 
 
 def _changed_sides(files: RunFiles, before: RunSpec, after: RunSpec) -> dict[str, Sides]:
@@ -177,20 +180,27 @@ def _id(detectors: Mapping[str, Detector], kind: str) -> str:
 # --- in words ----------------------------------------------------------------------------------------------------
 
 
-def regrade_text(graded: Regraded) -> str:
-    """Checks before and after side by side, which samples changed sides, and the campaign's other runs."""
-    blocks = [f"{graded.spec.id} graded again: {graded.rulers or 'by the same detectors and limits'}"]
-    blocks.append(_checks_text(graded.old, graded.new))
-    blocks.append(f"before: {headline(graded.old)}\nafter:  {headline(graded.new)}")
+def regrade_text(graded: Regraded, width: int | None = None) -> str:
+    """Checks before and after side by side, which samples changed sides, and the campaign's other runs.
+
+    Sentences are broken, and samples cut, at `width` cells; without one, for a file or a pipe, samples are not.
+    """
+    rulers = f"{graded.spec.id} graded again: {graded.rulers or 'by the same detectors and limits'}"
+    blocks = [wrapped(rulers, width), _checks_text(graded.old, graded.new, width)]
+    verdicts = (f"before: {headline(graded.old)}", f"after:  {headline(graded.new)}")
+    blocks.append("\n".join(wrapped(verdict, width) for verdict in verdicts))
     moved = {kind: side for kind, side in graded.sides.items() if side.flagged or side.cleared}
-    blocks += [_sides_text(graded, kind, side) for kind, side in moved.items()]
+    blocks += [_sides_text(graded, kind, side, width) for kind, side in moved.items()]
     if not moved:
         blocks.append("no sample changed sides")
     if graded.earlier:
         rows = [[one.run, _verdict_text(one.old), _verdict_text(one.new)] for one in graded.earlier]
         blocks.append(text_table(["other runs", "before", "by this ruler"], rows, left=(0, 1, 2)))
+    if graded.warnings:
+        blocks.append("\n".join(wrapped(f"warning: {warning}", width) for warning in graded.warnings))
     if graded.saved is None:
-        blocks.append("not saved: nothing has changed; --save --reason TEXT records it, and counts as a try")
+        unsaved = "not saved: nothing has changed; --save --reason TEXT records it, and counts as a try"
+        blocks.append(wrapped(unsaved, width))
     else:
         blocks.append(f"saved: {graded.spec.id} is judged by this from now on ({graded.saved})")
     return "\n\n".join(blocks)
@@ -200,7 +210,7 @@ def _verdict_text(verdict: Verdict) -> str:
     return f"{VERDICT_SIGNS[verdict]} {verdict}"
 
 
-def _checks_text(old: GateVerdict, new: GateVerdict) -> str:
+def _checks_text(old: GateVerdict, new: GateVerdict, width: int | None) -> str:
     """Values and verdicts side by side, then what stands behind them where that differs."""
     before = {check.metric: check for check in old.checks}
     after = {check.metric: check for check in new.checks}
@@ -211,7 +221,8 @@ def _checks_text(old: GateVerdict, new: GateVerdict) -> str:
         rows.append([metric_title(name), " → ".join(limits), _value(was), _value(now)])
         sentences = list(dict.fromkeys(signs(check.sentence) for check in (was, now) if check is not None))
         if was is not None and now is not None and len(sentences) > 1:
-            evidence += [f"  {metric_title(name)}: {sentences[0]}", f"    → {sentences[1]}"]
+            evidence.append(wrapped(f"{metric_title(name)}: {sentences[0]}", width, indent="  "))
+            evidence.append(wrapped(f"→ {sentences[1]}", width, indent="    "))
     return "\n".join([text_table(["check", "limit", "before", "after"], rows, left=(0, 2, 3)), *evidence])
 
 
@@ -224,17 +235,17 @@ def _value(check: CheckVerdict | None) -> str:
     return UNKNOWN if check is None else f"{_verdict_text(check.verdict)} {metric_value(check.metric, check.value)}"
 
 
-def _sides_text(graded: Regraded, kind: str, side: Sides) -> str:
+def _sides_text(graded: Regraded, kind: str, side: Sides, width: int | None) -> str:
     detectors = f"{side.old or UNKNOWN} → {side.new or UNKNOWN}"
     lines = [f"{kind}, {detectors}: {len(side.flagged)} newly flagged, {len(side.cleared)} no longer flagged"]
     for sign, indexes, spec in (("+", side.flagged, graded.spec), ("−", side.cleared, graded.before)):
         first = indexes[:SAMPLES_SHOWN]
         found = samples_at(graded.files, spec, first)
-        lines += [f"  {sign} {_line(found, index, kind)}" for index in first]
+        lines += [_line(found, index, kind, f"  {sign} ", width) for index in first]
         if len(indexes) > len(first):
             lines.append(f"  {sign} and {len(indexes) - len(first)} more")
     return "\n".join(lines)
 
 
-def _line(found: Mapping[int, Sample], index: int, kind: str) -> str:
-    return sample_line(found[index], kind) if index in found else f"#{index}"
+def _line(found: Mapping[int, Sample], index: int, kind: str, lead: str, width: int | None) -> str:
+    return sample_line(found[index], kind, width, lead=lead) if index in found else f"{lead}#{index}"

@@ -17,13 +17,16 @@ from engine.marks import Marks, read_marks
 from engine.qc.detectors import Detector, Record, Span, flags_of
 from engine.qc.metrics import is_kept
 from engine.qc.verdicts import DetectorEvidence
-from engine.records import detector_of, detectors_of_run, numbered_records
+from engine.records import detector_homes, detector_of, detectors_of_run, numbered_records
 from engine.report.gate import read_ruler
+from engine.report.tables import cells_of, cut, wrapped
 
 BEFORE, WITHIN, WHOLE = 100, 160, 400
 """Characters shown before a flagged span, of the span, and of a text without one."""
 LINE_TEXT, LINE_BEFORE = 60, 20
 """The same where a sample has one line: of a text or a flagged span, and before the span."""
+LEAST_ASKED = 12
+"""Cells that a line leaves of the instruction."""
 SUSPECTS_SHOWN = 10
 
 MARK_WORDS = {True: "✓ right", False: "✗ false alarm"}
@@ -99,7 +102,7 @@ def find_samples(files: RunFiles, wanted: Wanted, *, most: int, ruler: Path | No
     """
     spec = graded_spec(files, read_spec(files))
     if ruler is not None:
-        spec = read_ruler(ruler, spec)
+        spec = read_ruler(ruler, spec, detector_homes(files, spec))
     detectors = detectors_of_run(files, spec)
     if wanted.flag is not None:
         detector_of(wanted.flag, detectors)
@@ -116,7 +119,10 @@ def find_samples(files: RunFiles, wanted: Wanted, *, most: int, ruler: Path | No
                 matching += 1
                 yield index, record, flags, marked
 
-    first = heapq.nsmallest(most, matches(), key=lambda found: found[0])
+    found = matches()
+    first = heapq.nsmallest(most, found, key=lambda match: match[0])
+    for _ in found:  # where none is asked for, none has been looked at: all are counted
+        pass
     return Samples(
         run=spec.id,
         wanted=wanted,
@@ -202,22 +208,33 @@ def _state(record: Record) -> str:
     return sanitise(outcome, 40) if isinstance(outcome, str) else "kept" if is_kept(record) else "–"
 
 
-def sample_line(sample: Sample, kind: str) -> str:
-    """One line: `#12 · kept · Name a colour. → Blue. ⟦ ⏎ Instruction: Name a tree.⟧`, with what that kind flags."""
+def sample_line(sample: Sample, kind: str, width: int | None = None, *, lead: str = "") -> str:
+    """One line: `#12 · kept · Name a colour. → Blue. ⟦ ⏎ Instruction: Name a tree.⟧`, with what that kind flags.
+
+    It begins with `lead`, and takes at most `width` cells: the instruction gives way first, the flagged span last.
+    """
     record = sample.record
     instruction, response = record.get("instruction"), record.get("response")
     asked = _plain(instruction, LINE_TEXT) if isinstance(instruction, str) else "–"
     answered = _plain(response, LINE_TEXT) if isinstance(response, str) else "–"
     for name, start, end in sample.spans.get(kind, [])[:1]:
         answered = _marked(record[name], start, end, before=LINE_BEFORE, within=LINE_TEXT)
-    return f"#{sample.index} · {_state(record)} · {asked} → {answered.lstrip()}"
+    head, tail = f"{lead}#{sample.index} · {_state(record)} · ", f" → {answered.lstrip()}"
+    if width is not None:
+        room = width - cells_of(head) - cells_of(tail)
+        asked = cut(asked, max(room, LEAST_ASKED))
+        room = width - cells_of(head) - cells_of(asked)
+        if cells_of(tail) > room:
+            tail = f"{cut(tail, room - 1)}⟧" if "⟦" in tail else cut(tail, room)
+    return f"{head}{asked}{tail}"
 
 
-def suspect_text(files: RunFiles, detector: DetectorEvidence) -> str:
-    """Why a detector may be wrong, some of what it flags that nobody has marked yet, and how to mark that."""
+def suspect_text(files: RunFiles, detector: DetectorEvidence, width: int | None = None) -> str:
+    """Why a detector may be wrong, some of what it flags that nobody has marked yet, and how to mark that; samples are
+    cut, and sentences broken, at `width` cells."""
     found = find_samples(files, Wanted(flag=detector.kind, marked=False), most=SUSPECTS_SHOWN)
-    lines = [f"detector suspect: {detector.detector}: {detector.suspect}"]
-    lines += [f"  {sample_line(sample, detector.kind)}" for sample in found.first]
+    lines = [wrapped(f"detector suspect: {detector.detector}: {detector.suspect}", width)]
+    lines += [sample_line(sample, detector.kind, width, lead="  ") for sample in found.first]
     if found.first:
         indexes = [sample.index for sample in found.first]
         ways = f"--mark {indexes[0]}=true" + "".join(f" --mark {index}=false" for index in indexes[1:2])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
+import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -19,6 +21,39 @@ from engine.report.formatting import (
 )
 from engine.snapshot import CampaignSnapshot, EngineSnapshot, GradingNote, IdleCountdown, RunSnapshot, Snapshot
 
+PROSE_WIDTH = 78
+"""Where sentences break when nothing says how wide the paper is."""
+
+
+def wrapped(note: str, width: int | None = None, *, indent: str = "") -> str:
+    """`note` on lines of at most `width` characters after `indent`, all but the first two further in."""
+    prose = PROSE_WIDTH if width is None else max(40, width)
+    return textwrap.fill(note, prose, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False)
+
+
+def cells_of(text: str) -> int:
+    """How many cells of a terminal `text` takes, which is one safe line."""
+    return sum(map(_cells, text))
+
+
+def _cells(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def cut(text: str, width: int) -> str:
+    """`text` in at most `width` cells, `…` where it was cut."""
+    if cells_of(text) <= width:
+        return text
+    kept, used = "", 1
+    for character in text:
+        used += _cells(character)
+        if used > width:
+            break
+        kept += character
+    return f"{kept}…"
+
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,)) -> str:
     """Columns padded to the widest cell: those numbered in `left` left-aligned, the others right-aligned."""
@@ -34,8 +69,8 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Se
     return "\n".join([line(header), "  ".join("─" * width for width in widths), *(line(row) for row in rows)])
 
 
-def status_text(snapshot: Snapshot) -> str:
-    """Campaigns, runs, states, verdicts, money and next actions, a few lines each."""
+def status_text(snapshot: Snapshot, width: int | None = None) -> str:
+    """Campaigns, runs, states, verdicts, money and next actions, a few lines each; `width` is for sentences."""
     if not snapshot.campaigns:
         return "no campaigns here: start in the folder that holds configs/, or run `pilothouse demo`"
     blocks = []
@@ -56,7 +91,9 @@ def status_text(snapshot: Snapshot) -> str:
             header = ["run", "state", "gate", "kept", "runaway", "token limit", "cost"]
             table = text_table(header, rows, left=(0, 1, 2))
             lines += ["  " + line for line in table.splitlines()]
-        lines += [f"  {run.name}: {remark}" for run in campaign.runs for remark in _remarks(run)]
+        for run in campaign.runs:
+            lines += [wrapped(f"{run.name}: {grading_text(note)}", width, indent="  ") for note in run.gradings]
+            lines += [f"  {run.name}: {remark}" for remark in _remarks(run)]
         if campaign.idle:
             lines.append(f"  idle: {idle_text(campaign.name, campaign.idle)}")
         if campaign.next:
@@ -112,14 +149,15 @@ def grading_text(note: GradingNote) -> str:
 
 
 def _remarks(run: RunSnapshot) -> list[str]:
-    """Why a run is in its state, what it was graded again by, and what is wrong with it."""
+    """Why a run is in its state, and what is wrong with it."""
     sync = f"sync failed: {run.sync_error}" if run.sync_error else ""
     reason = ending_text(run) if not run.live or run.state == "queued" else ""
     own = run.figures is not None and run.phase == "generating" and not run.engine
     figures = figures_text(run.figures) if own and run.figures is not None else ""
     loading = run.loading if run.state == "starting" else ""
-    gradings = map(grading_text, run.gradings)
-    return [remark for remark in (run.stalled, loading, figures, reason, *gradings, held_text(run), sync) if remark]
+    warnings = (f"warning: {warning}" for warning in run.warnings)
+    remarks = (run.stalled, loading, figures, reason, held_text(run), sync, *warnings)
+    return [remark for remark in remarks if remark]
 
 
 def _status_row(run: RunSnapshot) -> list[str]:

@@ -8,7 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.campaign.grading import GateConfig
+from engine.campaign.policy import PolicyConfig
 from engine.policy.compare import compare, partner_of
+from engine.qc.gate import judge_figures
+from engine.qc.metrics import IN_ORDER
 from engine.qc.statistics import difference_interval
 from engine.qc.verdicts import DetectorEvidence, GateVerdict
 from tests.policy.histories import FEWER_RUNAWAYS, GOOD, LONG, RUNAWAY, run, verdict
@@ -109,6 +113,22 @@ def test_checks_under_other_limits_or_detectors_are_not_compared() -> None:
     assert compare(by(before, "markers-v2"), by(after, "markers-v2")).change == "better"
     assert compare(by(before, "length-v1"), by(after, "markers-v2")).change == "not distinguishable"
     assert compare(by(before, "length-v1"), by(after, "markers-v2")).checks[0].change == "not known"
+
+
+@pytest.mark.parametrize("metric", IN_ORDER)
+def test_what_changes_as_a_run_grows_is_compared_between_runs_of_like_size_only(metric: str) -> None:
+    gate = GateConfig.model_validate({"checks": {metric: "> 20%" if metric == "verb_diversity" else "< 20%"}})
+
+    def of(n: int, failures: int) -> GateVerdict:
+        return judge_figures(gate, PolicyConfig(), {metric: 0.1}, {metric: (n, failures)}, kept=n, ended=True, target=n)
+
+    small = compare(of(40, 4), of(300, 200))
+    assert (small.change, small.checks[0].change, small.checks[0].other_sizes) == ("not known", "not known", True)
+    assert compare(of(300, 200), of(40, 4)).change == "not known"
+    assert compare(of(269, 20), of(300, 200)).change == "not known"
+    assert compare(of(270, 20), of(300, 200)).change == "worse", "10 % fewer are like enough"
+    assert compare(of(300, 200), of(270, 20)).change == "better"
+    assert not compare(of(0, 0), of(300, 200)).checks[0].other_sizes, "of nothing nothing is known"
 
 
 def test_the_partner_is_the_run_it_started_from() -> None:

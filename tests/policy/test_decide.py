@@ -6,6 +6,7 @@ import json
 import shlex
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,9 @@ from engine.campaign.models import Parameters
 from engine.campaign.parameters import assign
 from engine.errors import EXIT_REFUSED, RefusedError
 from engine.policy.decide import next_action, parameters_for
-from engine.policy.history import PastRun
+from engine.policy.history import PastRun, tries_spent
 from engine.policy.moves import STOP_STRINGS
+from engine.policy.tried import best_so_far
 from engine.qc.verdicts import DetectorEvidence
 from tests.policy.histories import (
     FEWER_RUNAWAYS,
@@ -41,7 +43,7 @@ def suspected(name: str, counts: dict[str, tuple[int, int]]) -> PastRun:
     """A run whose runaway detector is suspect."""
     found = run(name, counts)
     detector = DetectorEvidence(
-        "runaway", "length-v1", ("runaway_rate",), flagged=30, suspect="the critic accepts them"
+        "runaway", "length-v1", ("runaway_rate",), flagged=30, suspect="the critic accepts them", doubted=True
     )
     return replace(found, gate=replace(found.gate, detectors=(detector,)))
 
@@ -392,3 +394,66 @@ def test_deciding_reads_no_files_and_no_screen() -> None:
     for source in sources:
         assert "engine.snapshot" not in source
         assert "open(" not in source
+
+
+BARREN = {"exhausted": True, "kept": 14, "candidates": 300}
+
+
+@pytest.mark.parametrize(
+    ("more", "kind", "word"),
+    [
+        (BARREN | {"max_candidates": 400}, "iterate", "its lists hold nothing new any more"),
+        ({"exhausted": True, "kept": 80, "candidates": 400}, "extend", "examples"),
+        ({"kept": 0, "candidates": 400, "exhausted": True}, "iterate", "it kept nothing"),
+        ({"attempt": 2, "examples_per_second": None}, "iterate", "its attempt 2 kept nothing more"),
+        ({"attempt": 2, "examples_per_second": 3.0}, "extend", "examples"),
+    ],
+)
+def test_a_run_that_can_give_nothing_more_is_not_extended_in_circles(
+    more: dict[str, Any], kind: str, word: str
+) -> None:
+    action = next_action(campaign(), [run("pilot", OPEN, **more)], RICH)
+    assert action.kind == kind, action.reason
+    assert word in action.reason
+
+
+def test_a_run_too_unfruitful_to_be_proven_by_the_most_it_may_have_is_not_extended() -> None:
+    early = GOOD | {"runaway_rate": (15, 0)}
+    action = next_action(campaign(), [run("pilot", early, exhausted=True, kept=14, candidates=400)], RICH)
+    assert action.kind == "iterate"
+    assert "at its pace 300 examples would give 42 pairs, too few to prove it" in action.reason
+
+
+def test_an_extension_of_a_run_without_candidates_left_asks_for_as_many_as_its_pace_needs() -> None:
+    """80 of 100 pairs at 60 judged; 40 clean ones more take 54 pairs, and its pace 1.25 examples a pair."""
+    action = next_action(campaign(), [run("pilot", OPEN, exhausted=True, kept=80, candidates=400)], RICH)
+    assert action.examples == 168
+
+
+def test_every_chance_to_pass_is_a_try() -> None:
+    judged_only = run("pilot", LONG, kept=0, candidates=0)
+    assert tries_spent([judged_only]) == 1, "a program of one's own may have no critic and keep nothing"
+    assert tries_spent([replace(PILOT_FAILS, fresh_starts=2)]) == 3, "each fresh start draws new samples"
+    assert tries_spent([replace(PILOT_FAILS, gradings=1), replace(PILOT_FAILS, imported=True, gradings=1)]) == 3
+    assert tries_spent([run("pilot", {}, kept=0, candidates=0)]) == 0
+
+
+def test_the_best_so_far_does_not_drift_downhill() -> None:
+    """Neighbours that cannot be told apart, and a last one that is proven worse than the first."""
+    shares = (30, 40, 52)
+    history = [run(f"iteration-{n}", GOOD | {"runaway_rate": (100, k)}) for n, k in enumerate(shares, start=1)]
+    assert best_so_far(history) is history[1]
+    assert best_so_far(history[:2]) is history[1]
+
+
+def test_a_pilot_after_a_finished_scale_is_gone_on_from() -> None:
+    scale = run("scale", GOOD, kept=15_000, target=15_000)
+    assert next_action(campaign(), [run("pilot", GOOD), scale], RICH).kind == "done"
+    assert next_action(campaign(), [run("pilot", GOOD), scale, run("again", RUNAWAY)], RICH).kind == "iterate"
+
+
+def test_the_best_runs_broken_ruler_is_looked_at_even_if_the_last_run_failed_for_another_reason() -> None:
+    best = suspected("pilot", RUNAWAY)
+    last = run("iteration-1", RUNAWAY | {"token_limit_rate": (100, 60)}, parent="pilot")
+    action = next_action(campaign(), [best, last], RICH)
+    assert (action.kind, action.rule, action.run) == ("review", "detector-suspect", "pilot")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from engine.campaign.models import Parameters
 from engine.campaign.parameters import difference, flatten
@@ -187,3 +188,24 @@ def test_the_ruler_is_never_loosened_and_no_parameters_are_proposed_twice(
 
 def test_every_builtin_metric_has_rules_of_its_own() -> None:
     assert set(METRICS) <= set(RULES)
+
+
+def test_no_value_outside_the_bounds_is_proposed_wherever_the_run_stands() -> None:
+    tight = campaign(policy={"bounds": {"response.temperature": [0.1, 0.3]}})
+    stopped = with_response(stop=STOPPED, temperature=0.8)
+    proposal = propose(tight, [run("pilot", RUNAWAY, parameters=stopped)])
+    assert proposal is not None
+    assert proposal.parameters.response.temperature == 0.3
+    undone = Parameters.model_validate({"seed": 43, "instruction": {"temperature": 0.3}})
+    bounded = campaign(policy={"bounds": {"instruction.temperature": [0.2, 0.6]}})
+    proposal = propose(bounded, [run("pilot", RUNAWAY), run("iteration-1", REJECTED, parameters=undone)])
+    assert proposal is not None
+    assert proposal.parameters.instruction.temperature == 0.6
+
+
+@pytest.mark.parametrize(
+    "bounds", [{"response.max_tokens": [16, 1e6]}, {"response.top_p": [0.5, 1.5]}, {"seed": [1, 2]}]
+)
+def test_bounds_that_no_run_can_have_are_refused(bounds: dict[str, list[float]]) -> None:
+    with pytest.raises(ValidationError):
+        campaign(policy={"bounds": bounds})

@@ -36,8 +36,8 @@ def suspicion(*runs: PastRun) -> str:
     [
         (ALIKE, True),
         (UNLIKE, False),
-        (ALIKE | {"judged": 9, "good": 9}, False),
-        (ALIKE | {"rest_judged": 9, "rest_good": 8}, False),
+        (ALIKE | {"judged": 7, "good": 7}, False),
+        (ALIKE | {"rest_judged": 7, "rest_good": 6}, False),
         (ALIKE | {"marked_true": 10, "lower": 0.69, "upper": 1.0}, False),
         (ALIKE | {"marked_true": 5, "marked_false": 5, "lower": 0.19, "upper": 0.81}, True),
         (UNLIKE | {"marked_false": 10, "lower": 0.0, "upper": 0.31}, True),
@@ -79,3 +79,12 @@ def test_nothing_else_of_a_gate_is_touched() -> None:
     (gate,) = with_suspicions([pilot])
     assert replace(gate, detectors=pilot.gate.detectors) == pilot.gate
     assert with_suspicions([run("pilot", RUNAWAY)]) == [run("pilot", RUNAWAY).gate]
+
+
+def test_a_share_that_hardly_moves_is_no_doubt_and_the_critics_word_is() -> None:
+    pilot = measured("pilot", GOOD | {"runaway_rate": (100, 30)})
+    moved = measured("iteration-1", GOOD | {"runaway_rate": (100, 27)}, parameters=COOLER)
+    assert not with_suspicions([pilot, moved])[-1].detectors[0].doubted
+    assert with_suspicions([measured("pilot", **ALIKE)])[0].detectors[0].doubted
+    false_alarms = {"marked_true": 1, "marked_false": 9, "lower": 0.003, "upper": 0.45}
+    assert with_suspicions([measured("pilot", **UNLIKE, **false_alarms)])[0].detectors[0].doubted

@@ -25,6 +25,13 @@ class Odd(Exception):
     def __str__(self):
         raise RuntimeError("no words")
 
+class Outcome(BaseException):
+    pass
+
+class Speechless(BaseException):
+    def __str__(self):
+        raise GeneratorExit
+
 def is_refusal(record):
     return record["response"].startswith("I cannot") if "response" in record else None
 
@@ -37,6 +44,12 @@ def divides(record):
 
 def leaves(record):
     sys.exit("I leave")
+
+def outcome(record):
+    raise Outcome("\\x1b[31mfailed\\x1b[0m")
+
+def speechless(record):
+    raise Speechless
 
 def interrupts(record):
     raise KeyboardInterrupt
@@ -57,6 +70,11 @@ def removes(record):
 
 def numbers(record):
     return 1
+
+def fails_on_long(record):
+    if len(record["response"]) > 20:
+        raise ValueError("too long for me")
+    return record["response"].startswith("I cannot")
 
 def beyond(record):
     return [("response", 0, 10_000)]
@@ -141,6 +159,39 @@ def test_its_metric_is_gated_as_any_other(folder: str) -> None:
     assert verdict.sentence == "fail: own 120 of 120, limit < 5%"
 
 
+LONG = "I cannot do that, for I was told not to."
+
+
+def test_what_its_detector_fails_on_is_not_proven_clean(folder: str) -> None:
+    """It may fail on just those that it would flag."""
+    rows = [record(index, LONG if index % 4 == 0 else "Done.") for index in range(160)]
+    result = tally(qc("fails_on_long"), folder, rows)
+    verdict = judge(result.gate, PolicyConfig(), result, ended=True, target=100)
+    assert (verdict.verdict, verdict.forecast) == ("undecided", None)
+    assert verdict.sentence == "undecided: own 0 of 120: its detector failed on 40 records"
+    (check,) = verdict.checks
+    assert (check.errors, check.n, check.sentence) == (40, 120, "0 of 120: its detector failed on 40 records")
+    assert judge(result.gate, PolicyConfig(), result, ended=True, target=100, bounds=False).verdict == "undecided"
+    plain = result.gate.model_copy(update={"confidence": None})
+    verdict = judge(plain, PolicyConfig(), result, ended=True, target=100)
+    assert "0.0% against < 5% (plain comparison, no proof); its detector failed on 40 records" in verdict.sentence
+
+
+def test_a_check_that_fails_on_what_its_detector_did_judge_still_fails(folder: str) -> None:
+    result = tally(qc("fails_on_long"), folder, [record(0, LONG), *(record(index) for index in range(1, 120))])
+    verdict = judge(result.gate, PolicyConfig(), result, ended=True, target=100)
+    assert verdict.sentence == "fail: own 119 of 119, limit < 5%"
+
+
+def test_a_detector_that_fails_behind_the_first_hole_changes_no_verdict_yet(folder: str) -> None:
+    result = tally(qc("fails_on_long"), folder, [*(record(index, "Done.") for index in range(120)), record(121, LONG)])
+    assert judge(result.gate, PolicyConfig(), result, ended=True, target=100).verdict == "pass"
+    assert result.warnings() == ["custom detector own failed on 1 record: ValueError: too long for me"]
+    result.add(record(120, "Done."))
+    verdict = judge(result.gate, PolicyConfig(), result, ended=True, target=100)
+    assert verdict.checks[0].sentence == "0 of 121: its detector failed on 1 record"
+
+
 def test_spans_are_flags_where_there_are_any(folder: str) -> None:
     found = detectors_of(qc("where"), DELIMITER, (folder,))["own"]
     assert found.flag(record()) is True
@@ -173,6 +224,8 @@ def test_it_is_asked_about_what_it_is_over(folder: str, over: str, asked: list[i
         ("divides", "ZeroDivisionError: division by zero"),
         ("leaves", "SystemExit: I leave"),
         ("odd", "Odd"),
+        ("outcome", "Outcome: failed"),
+        ("speechless", "Speechless"),
         ("escapes", "ValueError: red rose xxx"),
         ("changes", "it changed the record"),
         ("removes", "it changed the record"),
@@ -222,7 +275,7 @@ def test_what_cannot_be_imported_any_more_judges_nothing_and_says_so(tmp_path: P
     gone = QcConfig.model_validate({"custom": {"own": {"call": "gone_checks:is_refusal"}}})
     result = tally(gone, str(tmp_path), [record(0), record(1)])
     verdict = judge(result.gate, PolicyConfig(), result, ended=True, target=100)
-    assert verdict.verdict == "undecided"
+    assert verdict.sentence == "undecided: own: its detector failed on 2 records"
     assert verdict.checks[0].value is None
     assert result.metrics()["own_rate"] is None
     (warning,) = result.warnings()
@@ -237,11 +290,13 @@ def test_what_cannot_be_imported_any_more_judges_nothing_and_says_so(tmp_path: P
         ("own_checks:constant", "own_checks:constant is int, not a function"),
         ("leaving_checks:f", "cannot be imported: SystemExit: bye"),
         ("broken_checks:f", "cannot be imported: SyntaxError"),
+        ("closing_checks:f", "cannot be imported: GeneratorExit: closed"),
     ],
 )
 def test_what_cannot_be_called_is_refused(folder: str, call: str, words: str) -> None:
     (Path(folder) / "leaving_checks.py").write_text("import sys\nsys.exit('bye')\n")
     (Path(folder) / "broken_checks.py").write_text("def f(:\n")
+    (Path(folder) / "closing_checks.py").write_text("raise GeneratorExit('closed')\n")
     config = QcConfig.model_validate({"custom": {"own": {"call": call}}})
     with pytest.raises(ConfigurationError) as caught:
         check_custom(config, (folder,))

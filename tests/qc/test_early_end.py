@@ -48,9 +48,9 @@ def test_what_ends_a_run(runaway: tuple[int, int], early: dict[str, Any], kind: 
     live, if_ended = (
         verdict(runaway, ended=ended, kept=290 if runaway == HOPELESS else 100) for ended in (False, True)
     )
-    reason = early_end(policy, kind, live, if_ended, judged=200)
+    reason = early_end(policy, kind, live, if_ended, judged=200, target=100)
     assert (reason is None) if ends is None else (reason or "").startswith(ends)
-    assert early_end(policy, kind, live, if_ended, judged=policy.early_end.after - 1) is None
+    assert early_end(policy, kind, live, if_ended, judged=policy.early_end.after - 1, target=100) is None
 
 
 def test_the_forecast_is_the_one_that_the_next_action_goes_by() -> None:
@@ -61,10 +61,10 @@ def test_the_forecast_is_the_one_that_the_next_action_goes_by() -> None:
     assert live.forecast < if_ended.forecast
     between = (live.forecast + if_ended.forecast) / 2
     policy = PolicyConfig.model_validate({"early_end": {"forecast_below": between}})
-    assert early_end(policy, "pilot", live, if_ended, judged=200) is None
+    assert early_end(policy, "pilot", live, if_ended, judged=200, target=100) is None
 
 
 def test_a_plain_comparison_ends_nothing() -> None:
     plain = GATE.model_copy(update={"confidence": None})
     verdicts = (verdict(FAILS, ended=ended, gate=plain) for ended in (False, True))
-    assert early_end(PolicyConfig(), "pilot", *verdicts, judged=200) is None
+    assert early_end(PolicyConfig(), "pilot", *verdicts, judged=200, target=100) is None

@@ -55,6 +55,15 @@ def test_a_detector_that_flags_what_the_critic_saw_is_told_from_one_whose_flags_
     assert (better.flagged, better.judged, better.rest_judged) == (1, 0, 1)
 
 
+def test_a_loop_that_its_server_cut_short_and_cleaning_removed_was_never_seen_by_the_critic() -> None:
+    cut = {"finish_reason": "repetition"}
+    rows = [record(0, f"yes\n\n{LOOP}", "yes", good=True) | cut, record(1, LOOP, LOOP, good=False) | cut]
+    rows.append(record(2, f"{LOOP}\n\n{LOOP}", LOOP, good=False) | cut)
+    for kind, judged in (("repetition", 2), ("runaway", 1)):
+        evidence = found(rows, kind)
+        assert (evidence.flagged, evidence.judged, evidence.good) == (3, judged, 0), kind
+
+
 def test_only_rules_of_thumb_are_told_of() -> None:
     assert [one.kind for one in tally([]).detector_counts()] == ["runaway", "repetition"]
     verdict = judge(GateConfig(), PolicyConfig(), tally([record(0, LOOP, LOOP, good=True)]), ended=False, target=9)

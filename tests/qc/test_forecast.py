@@ -56,8 +56,8 @@ def verdict_on(counts: dict[str, tuple[int, int]], *, bounds: bool = True) -> fl
 
 
 def test_the_gates_forecast_is_that_of_its_open_checks_together() -> None:
-    runaway = chance_to_pass(rule_for(0.05, confidence=0.95, tries=3, checks=2), 1, 60, 310)
-    leak = chance_of_none(60, 310)
+    runaway = chance_to_pass(rule_for(0.05, confidence=0.95, tries=3, checks=2), 1, 60, 360)
+    leak = chance_of_none(60, 360)
     assert runaway is not None
     assert leak is not None
     assert verdict_on({"runaway_rate": (60, 1), "delimiter_leakage": (60, 0)}) == pytest.approx(runaway * leak)

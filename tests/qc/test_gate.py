@@ -262,7 +262,7 @@ def test_needs_are_exact(tau: float, n: int, data: st.DataObject) -> None:
 def test_reachable_means_all_clean_from_here_passes_in_time(n: int, data: st.DataObject, kept: int) -> None:
     k = data.draw(st.integers(0, n))
     judged = check("< 5%", k, n, kept=kept)
-    horizon = max(300, 100, n + max(0, 300 - kept))
+    horizon = max(300, 100, n + max(0, 300 - kept), min(math.ceil(n * 300 / kept), 1200) if kept else 0)
     assert judged.reachable == any(check("< 5%", k, later).verdict == "pass" for later in range(n, horizon + 1))
 
 

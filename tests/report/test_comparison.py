@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
+from engine.campaign.grading import GateConfig
 from engine.campaign.loading import Prompts
 from engine.campaign.models import Parameters
 from engine.campaign.parameters import assign
+from engine.campaign.policy import PolicyConfig
 from engine.campaign.spec import ForeignFigures, RunSpec, create_spec
 from engine.cli import run as command_line
 from engine.files import Workspace
+from engine.qc.gate import judge_figures
 from engine.replay.run import RunReplay
 from engine.report.comparison import (
     comparison_json,
@@ -128,6 +131,21 @@ def test_what_was_measured_otherwise_is_said_to_be_not_comparable() -> None:
         in lines
     )
     assert "▲" not in cells(PILOT, other)["runaway"][2]
+
+
+def test_what_changes_as_a_run_grows_is_not_comparable_for_the_sizes_alone() -> None:
+    gate = GateConfig.model_validate({"checks": {"verb_diversity": "> 5%", "runaway_rate": "< 5%"}})
+
+    def of(name: str, n: int, failures: int) -> RunSnapshot:
+        counts = {"verb_diversity": (n, failures), "runaway_rate": (n, 0)}
+        judged = judge_figures(
+            gate, PolicyConfig(), {"verb_diversity": 1 - failures / n}, counts, kept=n, ended=True, target=n
+        )
+        return run(name, {}, gate=judged)
+
+    lines = " ".join(comparison_text(campaign(of("pilot", 40, 4), of("scale", 300, 250))).split())
+    assert "scale against pilot: no difference is proven; verb diversity not comparable (other sizes)" in lines
+    assert "other limits" not in lines
 
 
 def test_one_run_is_compared_with_nothing() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -14,11 +17,12 @@ import pytest
 from engine.campaign.spec import ForeignFigures, read_spec
 from engine.cli import run as command_line
 from engine.errors import ConfigurationError, RefusedError
-from engine.gradings import graded_spec, read_gradings
+from engine.gradings import graded_spec, next_number, read_gradings, save_grading
 from engine.policy.history import tries_spent
 from engine.replay.run import RunReplay
 from engine.report.regrade import regrade_text
 from engine.report.samples import Wanted
+from engine.report.tables import cells_of
 from engine.service import Service
 from engine.snapshot import RunSnapshot
 from engine.supervise.identity import own_identity
@@ -64,7 +68,7 @@ def test_old_and_new_verdict_stand_side_by_side_with_what_changed_sides(root: Pa
     assert (graded.old.verdict, graded.new.verdict) == ("fail", "undecided")
     assert graded.old == look(root).gate
     told = graded.to_json()
-    assert set(told) == {"run", "ruler", "old", "new", "changed", "earlier", "saved"}
+    assert set(told) == {"run", "ruler", "old", "new", "changed", "earlier", "warnings", "saved"}
     assert (told["run"], told["saved"]) == ("c/pilot", None)
     assert told["ruler"]["qc"]["runaway"] == "markers-v2"
     assert told["ruler"]["gate"]["checks"]["runaway_rate"] == "< 5%"
@@ -268,6 +272,7 @@ def test_what_is_no_file_never_holds_up_a_look(root: Path) -> None:
     (folder / ".4.json").write_text("half")
     run = look(root)
     assert (run.gate.verdict, len(run.warnings)) == ("fail", 3)
+    write_campaign(root, retries=9)
     save(root)
     assert [note.number for note in look(root).gradings] == [4], "a number is given away once"
 
@@ -284,6 +289,37 @@ def test_a_saved_text_cannot_be_more_than_text(
     assert "graded again by ann@host" in printed
     assert not {character for character in printed if not character.isprintable()} - {"\n"}
     assert not any(line.startswith("fake line") for line in printed.splitlines())
+
+
+@pytest.mark.parametrize("name", ["999999999.json", "10001.json"])
+def test_a_number_that_no_grading_can_have_is_passed_over_with_a_warning(root: Path, name: str) -> None:
+    folder = root / "artifacts" / "c" / "pilot" / "gradings"
+    folder.mkdir()
+    (folder / name).write_text("{}")
+    assert service(root).regrade("c/pilot", write_ruler(root, MARKERS), reason="why").saved == folder / "1.json"
+    run = look(root)
+    assert ([note.number for note in run.gradings], run.gate.verdict) == ([1], "undecided")
+    assert [warning for warning in run.warnings if f"gradings/{name} cannot be used" in warning]
+
+
+@pytest.mark.parametrize("place", ["pilot/gradings/10000.json", ".gradings/10000.json"])
+def test_where_no_number_is_left_saving_is_refused_and_names_the_file(root: Path, place: str) -> None:
+    write_campaign(root, retries=9)
+    path = root / "artifacts" / "c" / place
+    path.parent.mkdir()
+    path.write_text("{}")
+    with pytest.raises(RefusedError, match="no grading can be saved after the 10,000th") as refused:
+        save(root)
+    assert refused.value.where == str(path)
+
+
+def test_a_grading_that_cannot_be_read_again_is_not_said_to_be_saved(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.journal.folder.LARGEST_BYTES", 10)
+    with pytest.raises(RefusedError, match="cannot be read again") as refused:
+        save(root)
+    assert (refused.value.where or "").endswith("gradings/1.json")
 
 
 # --- tries -------------------------------------------------------------------------------------------------------
@@ -305,6 +341,96 @@ def test_looking_is_free_and_each_saved_grading_is_a_try_until_none_is_left(root
     assert "policy.max_retries" in (refused.value.remedy or "")
     assert files_in(root).keys() == before.keys(), "nothing is left of what was refused"
     assert service(root).regrade("c/pilot", write_ruler(root, LOOSER)).new.verdict == "pass", "looking goes on"
+
+
+def test_a_grading_that_was_damaged_since_was_a_try_all_the_same(root: Path) -> None:
+    save(root)
+    path = root / "artifacts" / "c" / "pilot" / "gradings" / "1.json"
+    path.write_text('{"v":1')
+    assert look(root).gate.verdict == "fail"
+    for run_id in ("c/pilot", "c/iteration-1"):
+        with pytest.raises(RefusedError, match=r"3 of 3 tries are spent \(1 of them gradings that cannot be read\)"):
+            save(root, LOOSER, run_id)
+    assert not (path.parent / "2.json").exists()
+
+
+SAVER = """
+import sys
+from pathlib import Path
+from engine.errors import RefusedError
+from engine.service import Service
+person = Service(Path(sys.argv[1]), author="ann@host")
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    person.regrade(sys.argv[2], Path(sys.argv[1]) / "ruler.yaml", reason="at once")
+except RefusedError as error:
+    print(error.what)
+else:
+    print("saved")
+"""
+
+
+def test_who_save_for_several_runs_at_once_spend_no_more_tries_than_there_are(root: Path) -> None:
+    add_run(root, "scale", records(100))
+    write_ruler(root, MARKERS)
+    people = [
+        subprocess.Popen(
+            [sys.executable, "-c", SAVER, str(root), f"c/{name}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("pilot", "iteration-1", "scale")
+    ]
+    for person in people:
+        assert person.stdout is not None
+        assert person.stdout.readline() == "ready\n"
+    for person in people:
+        assert person.stdin is not None
+        person.stdin.write("\n")
+        person.stdin.flush()
+    said = sorted(person.communicate(timeout=60)[0] for person in people)
+    assert said[0] == "saved\n"
+    assert all("3 of 3 tries are spent" in text for text in said[1:])
+    assert len(list(root.glob("artifacts/c/*/gradings/*.json"))) == 1
+
+
+def test_who_counted_the_tries_before_another_saved_has_to_count_again(root: Path) -> None:
+    """Two on different runs who have both seen that one try is left."""
+    held = [service(root).workspace.existing_run(f"c/{name}") for name in ("pilot", "iteration-1")]
+    numbers = [next_number(files) for files in held]
+    saved = []
+    for files, number in zip(held, numbers, strict=True):
+        verdict = look(root, f"c/{files.folder.name}").gate
+        saved.append(
+            save_grading(files, read_spec(files), before=verdict, after=verdict, reason="r", author="a", number=number)
+        )
+    assert saved == [held[0].gradings / "1.json", None]
+    assert not held[1].gradings.exists()
+
+
+def test_what_a_crash_left_half_saved_is_brought_to_its_run_by_whoever_saves_next(root: Path) -> None:
+    write_campaign(root, retries=3)
+    save(root)
+    campaign = root / "artifacts" / "c"
+    (campaign / "pilot" / "gradings" / "1.json").unlink()
+    (campaign / ".gradings" / "1.done").unlink()  # as if it had died in between
+    assert look(root).gate.verdict == "fail"
+    save(root, run_id="c/iteration-1")
+    assert (look(root).gate.verdict, spent(root)) == ("undecided", 4)
+    with pytest.raises(RefusedError, match="4 of 4 tries are spent"):
+        save(root)
+
+
+@pytest.mark.parametrize("left", ["half", '{"run": "..", "grading": {}}', '{"run": "none"}'])
+def test_a_row_that_is_damaged_holds_nobody_up(root: Path, left: str) -> None:
+    row = root / "artifacts" / "c" / ".gradings"
+    row.mkdir()
+    (row / "1.json").write_text(left)
+    save(root)
+    assert [note.number for note in look(root).gradings] == [1]
+    assert sorted(path.name for path in row.iterdir()) == ["1.done", "1.json", "2.done", "2.json"]
 
 
 def test_who_raises_the_number_of_tries_makes_each_prove_more(root: Path) -> None:
@@ -333,11 +459,26 @@ def test_an_imported_run_is_graded_by_its_rows_and_only_a_saved_grading_of_it_is
     assert (run.gate.verdict, run.metrics["runaway_rate"], spent(tmp_path)) == ("fail", 0.5, 0)
     save(tmp_path)
     run = look(tmp_path)
-    assert (run.gate.verdict, run.metrics["runaway_rate"], spent(tmp_path)) == ("pass", 0.0, 1)
+    by_rows = next(check for check in run.gate.checks if check.metric == "runaway_rate")
+    assert (by_rows.verdict, by_rows.n, run.metrics["runaway_rate"], spent(tmp_path)) == ("pass", 120, 0.0, 1)
     assert run.gradings[0].sentence_before.startswith("fail: runaway 60 of 120")
     action = service(tmp_path).look("c").next
     assert action is not None
-    assert action.kind == "blocked", "it passes by another ruler than the campaign's"
+    assert action.kind != "scale", "rows that another program kept and cleaned prove nothing about what it generates"
+
+
+def test_what_an_imported_runs_detectors_still_measure_stays_as_its_summary_says(tmp_path: Path) -> None:
+    """The rows are only what was kept: counted there, nothing was ever rejected and nothing ever ran on."""
+    write_campaign(tmp_path, runaway="markers-v2")
+    summary = ForeignFigures(
+        source="x",
+        metrics={"runaway_rate": 0.5, "pair_acceptance": 0.3, "examples": 120.0},
+        counts={"kept": 120, "generated": 400, "runaway": 200},
+    )
+    add_run(tmp_path, "pilot", records(120, long=0), imported=summary)
+    graded = service(tmp_path).regrade("c/pilot", write_ruler(tmp_path, MARKERS))
+    assert graded.new == graded.old
+    assert graded.new.verdict == "fail"
 
 
 # --- on the command line -----------------------------------------------------------------------------------------
@@ -371,6 +512,57 @@ def test_on_the_command_line(
     assert said in printed.out + printed.err
 
 
+def test_words_that_are_not_utf_8_are_saved_as_what_can_be_written(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_ruler(root, MARKERS)
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("PILOTHOUSE_AUTHOR", "\udcff@host")
+    assert command_line(["regrade", "c/pilot", "--qc", "ruler.yaml", "--save", "--reason", "caf\udce9"]) == 11
+    assert command_line(["samples", "c/pilot", "--flag", "runaway", "--mark", "20=true"]) == 0
+    (note,) = look(root).gradings
+    assert (note.reason, note.author) == ("caf\ufffd", "\ufffd@host")
+    (mark,) = (root / "artifacts" / "c" / "pilot" / "marks").iterdir()
+    assert json.loads(mark.read_text())["author"] == "\ufffd@host"
+    capsys.readouterr()
+
+
+def test_in_a_copied_workspace_a_rulers_own_detectors_are_found_there(tmp_path: Path) -> None:
+    made, copied = tmp_path / "made", tmp_path / "copied"
+    made.mkdir()
+    write_campaign(made)
+    add_run(made, "pilot", records(40))
+    shutil.move(made, copied)
+    (copied / "moved_checks.py").write_text("def is_blue(record):\n    return 'Blue' in record['response']\n")
+    ruler = write_ruler(copied, 'qc: {runaway: length-v1, custom: {blue: {call: "moved_checks:is_blue"}}}\n')
+    graded = service(copied).regrade("c/pilot", ruler)
+    assert len(graded.sides["blue"].flagged) == 40
+    assert graded.rulers == "qc.custom.blue.call – → moved_checks:is_blue, qc.custom.blue.over – → generated"
+    found = service(copied).samples("c/pilot", Wanted(flag="blue"), 5, ruler)
+    assert found.matching == 40
+
+
+def test_on_a_terminal_no_sentence_and_no_sample_is_wider_than_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_run(root, "iteration-2", [record(index, LONG, instruction="漢" * 60) for index in range(40)])
+    write_ruler(root, MARKERS)
+    monkeypatch.chdir(root)
+    monkeypatch.setattr("engine.cli.grading.paper_width", lambda: 80)
+    for name in ("pilot", "iteration-2"):
+        assert command_line(["regrade", f"c/{name}", "--qc", "ruler.yaml"]) == 11
+    lines = capsys.readouterr().out.splitlines()
+    assert len([line for line in lines if "⟦" in line and line.endswith("…⟧")]) == 21
+    assert [line for line in lines if cells_of(line) > 80] == []
+    write_campaign(root, retries=9)
+    save(root, MARKERS + "gate: {confidence: 0.9}\n", reason="a reason that goes on " * 8)
+    assert command_line(["gate", "c/pilot"]) == 11
+    assert command_line(["status"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len([line for line in lines if "graded again by" in line]) == 2
+    assert [line for line in lines if "a reason that" in line and cells_of(line) > 80] == []
+
+
 def test_gate_and_regrade_agree_and_print_json(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -378,6 +570,7 @@ def test_gate_and_regrade_agree_and_print_json(
     monkeypatch.chdir(root)
     assert command_line(["gate", "c/pilot", "--qc", "ruler.yaml", "--json"]) == 11
     by_gate = json.loads(capsys.readouterr().out)
+    assert by_gate.pop("warnings") == []
     assert command_line(["regrade", "c/pilot", "--qc", "ruler.yaml", "--json"]) == 11
     assert json.loads(capsys.readouterr().out)["new"] == by_gate
     assert command_line(["regrade", "c/none", "--qc", "ruler.yaml"]) == 3

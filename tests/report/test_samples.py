@@ -140,6 +140,7 @@ def test_rows_of_a_foreign_file_are_numbered_as_they_stand_and_may_hold_anything
     [
         (["c/pilot", "--flag", "runaway", "-n", "1"], 0, "2 of 5 records flagged runaway, the first 1 here"),
         (["c/pilot", "--kept"], 0, "3 of 5 records kept"),
+        (["c/pilot", "-n", "0"], 0, "5 of 5 records, the first 0 here"),
         (["c/pilot", "--flag", "nonsense"], 2, "there is no detector"),
         (["c/none"], 3, "c/none"),
     ],

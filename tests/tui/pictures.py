@@ -378,6 +378,8 @@ class FakeService:
         self.launch_error: Exception | None = None
         self.records: list[Sample] = []
         self.marks: dict[tuple[str, int], bool] = {}
+        self.detectors = {"runaway": "markers-v2"}
+        self.marked_of: list[str | None] = []
         self.mark_may_end = threading.Event()
         self.mark_may_end.set()
         self.read: list[Wanted] = []
@@ -444,9 +446,10 @@ class FakeService:
             for one in self.records
         ]
         found = [one for one in known if wanted.takes(one.record, one.flags, one.marks)]
-        return Samples(run_id, wanted, {"runaway": "markers-v2"}, found[:most], len(found), len(known))
+        return Samples(run_id, wanted, dict(self.detectors), found[:most], len(found), len(known))
 
-    def mark(self, run_id: str, kind: str, marks: Mapping[int, bool]) -> str:
+    def mark(self, run_id: str, kind: str, marks: Mapping[int, bool], *, detector: str | None = None) -> str:
+        self.marked_of.append(detector)
         self._note("mark", run_id, kind, dict(marks))
         self.marks |= {(kind, index): right for index, right in marks.items()}
         assert self.mark_may_end.wait(20)

@@ -74,6 +74,30 @@ def test_figures_that_differ_without_proof_have_a_dim_arrow() -> None:
     assert (found.sign, found.role) == ("▼", "dim")
 
 
+def test_the_page_lists_repetition_and_diversity_which_have_no_limit() -> None:
+    known = {
+        "response_repetition_rate": 0.021,
+        "exact_duplicate_rate": 0.032,
+        "near_duplicate_rate": 0.043,
+        "verb_diversity": 0.254,
+    }
+    run = replace(RUNS[0], metrics={**RUNS[0].metrics, **known})
+    lines = [plain((line,)) for line in comparison_lines(view(run), 120)]
+    for title, value in (("response", "2.1 %"), ("exact", "3.2 %"), ("near", "4.3 %"), ("verb", "25.4 %")):
+        assert any(line.split()[:1] == [title] and value in line for line in lines), title
+
+
+def test_what_changes_as_a_run_grows_has_no_arrow_between_runs_of_other_sizes() -> None:
+    small, large = (
+        replace(RUNS[0], metrics={"verb_diversity": value}, counts=replace(RUNS[0].counts, kept=kept))
+        for kept, value in ((40, 0.6), (300, 0.2))
+    )
+    assert trend("verb_diversity", small, large) is None
+    found = trend("verb_diversity", replace(small, counts=large.counts), large)
+    assert found is not None
+    assert (found.sign, found.role) == ("▼", "dim")
+
+
 def test_the_page_lists_prompts_and_detectors_that_changed_since_the_run_it_is_compared_with() -> None:
     before = replace(RUNS[0], prompts=(("response", "a" * 64),), rules=(("qc.runaway", "markers-v2"),))
     after = replace(RUNS[1], prompts=(("response", "b" * 64),), rules=(("qc.runaway", "length\x1b[2J-v1"),))

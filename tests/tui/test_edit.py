@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from textual.widgets import Input
 
 from engine.errors import RefusedError
 from engine.policy.actions import NextAction
@@ -115,6 +116,24 @@ async def test_what_is_wrong_stands_under_its_field_and_nothing_can_be_started()
         await screen.press("1", "4", "0")
         assert "valid integer" not in screen.painted
         assert form.assignments == (), "the proposed value is no edit"
+
+
+async def test_a_plan_that_comes_between_a_key_and_its_word_finds_the_value_that_stands_there() -> None:
+    service = offering()
+    async with editing(service) as (screen, form):
+        await screen.until(lambda: "about $" in form.text)
+        form.rows[0].field.value = "abc"  # the word that it changed is still to come
+        form.planned((), None, None)
+        assert form.assignments == ("response.max_tokens=abc",)
+        assert "mend what is marked ✗" in form.text
+        assert "valid integer" in form.text
+        form.submitted(Input.Submitted(form.rows[0].field, "abc"))
+        assert screen.app.screen is form
+        assert service.planned == [()], "what cannot be used is not asked for"
+        form.rows[0].field.value = "120"
+        form.planned((), None, None)
+        assert "valid integer" not in form.text
+        await screen.until(lambda: "about $1.20" in form.text)
 
 
 async def test_what_the_service_refuses_is_said_with_its_remedy_and_not_started() -> None:

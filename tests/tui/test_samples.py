@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from engine.errors import NotFoundError, RefusedError
+from engine.marks import OtherDetectorError
 from engine.report.samples import Wanted
 from tests.tui import pictures
 from tests.tui.driving import Screen, opened
@@ -100,6 +101,26 @@ async def test_a_mark_that_cannot_be_written_is_taken_back_and_said() -> None:
         assert "✓ right" not in screen.painted
 
 
+async def test_a_flag_of_a_detector_that_no_longer_judges_is_not_marked_and_read_anew() -> None:
+    service = flagged(3, 7, gate=replace(pictures.PILOT_GATE, detectors=(pictures.detector(detector="length-v1"),)))
+    async with looking(service) as (screen, samples):
+        await screen.until(lambda: samples.sample is not None)
+        assert "markers-v2 flags 2 of 2 records" in samples.text, "name and count are those of what was read"
+        assert "judged by length-v1 now: r reads again" in samples.text
+        service.refuse = OtherDetectorError("the run is judged by length-v1 now")
+        service.detectors["runaway"] = "length-v1"
+        service.records = [pictures.sample(7), pictures.sample(9)]
+        await screen.press("t")
+        await screen.until(lambda: "not marked: the run is judged by length-v1 now" in samples.text)
+        await screen.until(lambda: "#7 kept" in samples.text)
+        await screen.until(lambda: "length-v1 flags 22 of" in samples.text)
+        assert "✓ right" not in screen.painted
+        assert service.marked_of == ["markers-v2"]
+        service.refuse = None
+        await screen.press("t")
+        await screen.until(lambda: service.marked_of == ["markers-v2", "length-v1"])
+
+
 async def test_only_unmarked_ones_can_be_gone_through_until_none_is_left() -> None:
     service = flagged(3, 7, 9)
     service.marks["runaway", 3] = True
@@ -153,10 +174,11 @@ async def test_a_suspect_detector_comes_first_with_its_reason_and_its_precision(
         upper=0.933,
     )
     gate = replace(pictures.PILOT_GATE, detectors=(pictures.detector(), suspect))
-    service = flagged(3, gate=gate)
+    service = flagged(3, gate=gate, counts=replace(pictures.run().counts, records=116))
+    service.detectors["repetition"] = "ngram-v1"
     async with looking(service) as (screen, samples):
         await screen.until(lambda: service.read == [Wanted(flag="repetition")])
-        await screen.until(lambda: "flags 22 of 1 records" in samples.text)
+        await screen.until(lambda: "ngram-v1 flags 22 of 116 records" in samples.text)
         assert "right in 7 of 10 marked, 35–93 %" in samples.text
         assert "⚠ suspect: the pair critic accepts 20 of 22 flagged" in samples.text
 

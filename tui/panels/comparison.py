@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from engine.campaign.parameters import flatten
 from engine.policy.compare import partner_of
+from engine.qc.metrics import metric_of
 from engine.qc.verdicts import CheckVerdict
 from engine.report import differences
 from engine.snapshot import RunSnapshot
@@ -34,7 +35,15 @@ SHORTENINGS = (
 )
 Look = tuple[str, str, Role]
 NO_VERDICT: Look = ("", "", "dim")
-FURTHER_METRICS = ("instruction_yield", "pair_yield", "duplicate_rate")
+FURTHER_METRICS = (
+    "instruction_yield",
+    "pair_yield",
+    "duplicate_rate",
+    "exact_duplicate_rate",
+    "near_duplicate_rate",
+    "response_repetition_rate",
+    "verb_diversity",
+)
 
 WIDEST_PROGRESS = 7
 
@@ -223,7 +232,7 @@ def _check(run: RunSnapshot, metric: str) -> CheckVerdict | None:
 
 
 def _metric(view: View, shape: Columns, metric: str) -> Line:
-    campaign = view.current.campaign if view.current else None
+    campaign, known = view.current.campaign if view.current else None, metric_of(metric)
     limit = campaign.gate.checks.get(metric) if campaign else None
     target = formatting.limit(limit.op, limit.value, as_percent=limit.percent) if limit else ("", "")
     groups = []
@@ -232,7 +241,7 @@ def _metric(view: View, shape: Columns, metric: str) -> Line:
         if not target[0] and check:
             target = formatting.limit(check.op, check.limit, as_percent=check.percent)
         value = check.value if check else run.metrics.get(metric)
-        percent = check.percent if check else metric.endswith(("_rate", "_yield", "_acceptance"))
+        percent = check.percent if check else known is not None and known.unit == "%"
         number, unit = _number(value, percent=percent)
         look = VERDICTS[check.verdict] if check and (value is not None or check.n) else NO_VERDICT
         role: Role = "dim" if value is None else "bad" if check and check.verdict == "fail" else "text"

@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from engine.policy.compare import compare
-from engine.qc.metrics import metric_of
+from engine.policy.compare import compare, of_like_size
+from engine.qc.metrics import IN_ORDER, metric_of
 from engine.qc.verdicts import GateVerdict
 from engine.snapshot import RunSnapshot
 from tui.cells import Role
@@ -31,6 +31,8 @@ def trend(metric: str, before: RunSnapshot | None, after: RunSnapshot) -> Trend 
     proven = _proven(before.gate, after.gate).get(metric)
     if proven is not None:
         return _arrow(proven == "better", proven=True)
+    if metric in IN_ORDER and not of_like_size(before.counts.kept, after.counts.kept):
+        return None
     old, new, known = before.metrics.get(metric), after.metrics.get(metric), metric_of(metric)
     if old is None or new is None or known is None or round(old, 3) == round(new, 3):
         return None

@@ -18,7 +18,7 @@ from textual.widgets import Input
 from engine.budget.money import Budget
 from engine.campaign.parameters import assign, flatten
 from engine.errors import ConfigurationError, PilothouseError
-from engine.policy.actions import NextAction
+from engine.policy.actions import NextAction, edited_argv
 from tui import formatting
 from tui.cells import Cell, Line, clean, rule, spread, wrap
 from tui.forecasts import money_paragraphs
@@ -44,7 +44,6 @@ class ParameterRow(Vertical):
         super().__init__()
         self.parameter, self.why = name, why
         self._value, self._last = value, last
-        self.error = ""
 
     def compose(self) -> ComposeResult:
         with Horizontal():
@@ -66,19 +65,19 @@ class ParameterRow(Vertical):
     def typed(self) -> str:
         return self.field.value.strip()
 
-    def redraw(self, *, edited: bool = False) -> None:
-        """`edited`: the value is another one than was proposed, which a sign says, too."""
+    def redraw(self, wrong: str = "", *, edited: bool = False) -> None:
+        """`wrong` stands below it; `edited`: the value is another one than was proposed, which a sign says, too."""
         focused = self.field.has_focus
         last = formatting.written(self._last)
-        sign = "✗" if self.error else "✎" if edited else "▸" if focused else " "
+        sign = "✗" if wrong else "✎" if edited else "▸" if focused else " "
         cells = (
-            Cell(f"{sign} ", "bad" if self.error else "accent", 2),
+            Cell(f"{sign} ", "bad" if wrong else "accent", 2),
             Cell(self.parameter, "strong" if focused or edited else "text", NAME - 2),
             Cell(last, "dim", LAST - 1, ">"),
             Cell(" "),
         )
         self.query_one(".name", CellLines).show((cells,))
-        error: tuple[Line, ...] = ((Cell(f"  {self.error}", "bad"),),) if self.error else ()
+        error: tuple[Line, ...] = ((Cell(f"  {wrong}", "bad"),),) if wrong else ()
         self.query_one(".error", CellLines).show(error)
 
 
@@ -144,7 +143,23 @@ class EditScreen(Screen[None]):
         return "\n".join(widget.text for widget in self.query(CellLines))
 
     def _is_edited(self, row: ParameterRow) -> bool:
-        return bool(row.error) or bool(self._parsed(row) != self._proposed[row.parameter])
+        """Whether another value stands there than was proposed; one that cannot be parsed is another one, too."""
+        try:
+            return bool(self._parsed(row) != self._proposed[row.parameter])
+        except ConfigurationError:
+            return True
+
+    def _error(self, row: ParameterRow) -> str:
+        """What is wrong with the value in the field as it is now: the word that it changed comes later."""
+        try:
+            self._parsed(row)
+        except ConfigurationError as error:
+            return clean(error.what.removeprefix(f"{row.parameter}: "), 200)
+        return ""
+
+    def _wrong(self) -> ParameterRow | None:
+        """The first row whose value cannot be used."""
+        return next((row for row in self.rows if self._error(row)), None)
 
     def _parsed(self, row: ParameterRow) -> Any:
         """The value that stands in the field; raises `ConfigurationError` for one that the parameter cannot have."""
@@ -158,7 +173,7 @@ class EditScreen(Screen[None]):
         heads = (("  parameter", NAME), (f"{'last':>{LAST - 1}}", LAST), ("value to start with", None))
         self.query_one("#columns", CellLines).show((tuple(Cell(head, "dim", wide) for head, wide in heads),))
         for row in self.rows:
-            row.redraw(edited=self._is_edited(row))
+            row.redraw(self._error(row), edited=self._is_edited(row))
         self.query_one("#outcome", CellLines).show(self._outcome(width))
         keys = [cell for key, text in KEYS for cell in (Cell(f" {key}", "key"), Cell(f" {text} ", "dim"))]
         self.query_one("#footer", CellLines).show((tuple(keys),))
@@ -179,7 +194,7 @@ class EditScreen(Screen[None]):
         return tuple(lines)
 
     def _forecast(self) -> list[Paragraph]:
-        if any(row.error for row in self.rows):
+        if self._wrong() is not None:
             return [Paragraph("mend what is marked ✗", "warn")]
         if self._answered != self.assignments or self._answer is None:
             return [Paragraph("working out what it takes …", "dim")]
@@ -195,13 +210,6 @@ class EditScreen(Screen[None]):
     def typed(self, event: Input.Changed) -> None:
         """Say under the field what is wrong with it; ask for the forecast of the whole."""
         event.stop()
-        row = next(each for each in event.input.ancestors if isinstance(each, ParameterRow))
-        try:
-            self._parsed(row)
-        except ConfigurationError as error:
-            row.error = clean(error.what.removeprefix(f"{row.parameter}: "), 200)
-        else:
-            row.error = ""
         self._note = ""
         self._ask()
         self.redraw()
@@ -216,7 +224,7 @@ class EditScreen(Screen[None]):
 
     def _ask(self) -> None:
         """One question at a time, since it reads files; the newest values are asked for when the answer is there."""
-        if self._asked is None and not any(row.error for row in self.rows) and self._answered != self.assignments:
+        if self._asked is None and self._wrong() is None and self._answered != self.assignments:
             self._asked = self.assignments
             self._plan(self._asked)
 
@@ -232,7 +240,7 @@ class EditScreen(Screen[None]):
     def submitted(self, event: Input.Submitted) -> None:
         """Ask for a yes, once all values can be used and the service would start it."""
         event.stop()
-        wrong = next((row for row in self.rows if row.error), None)
+        wrong = self._wrong()
         if wrong is not None:
             wrong.field.focus()
         elif self._answered != self.assignments or self._answer is None:
@@ -256,12 +264,4 @@ def as_typed(value: Any) -> str:
 
 def edited_command(argv: Sequence[str], assignments: Sequence[str]) -> str:
     """The exact command that starts what `argv` does with `assignments` in place of its own."""
-    edited = {assignment.partition("=")[0] for assignment in assignments}
-    kept: list[str] = []
-    for place, word in enumerate(argv):
-        before = argv[place - 1] if place else ""
-        if before == "--set" and word.partition("=")[0] in edited:
-            kept.pop()
-        else:
-            kept.append(word)
-    return shlex.join([*kept, *(word for assignment in assignments for word in ("--set", assignment))])
+    return shlex.join(edited_argv(argv, assignments))

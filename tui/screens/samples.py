@@ -10,6 +10,7 @@ from textual.binding import BindingType
 from textual.containers import VerticalScroll
 
 from engine.errors import PilothouseError
+from engine.marks import OtherDetectorError
 from engine.report.samples import Sample, Samples, Wanted
 from engine.snapshot import RunSnapshot
 from tui.cells import Cell, Line, spread, wrap
@@ -21,7 +22,7 @@ from tui.view import View
 from tui.widgets.cell_lines import CellLines
 
 Read = Callable[[str, Wanted], None]
-WriteMark = Callable[[str, str, int, bool], None]
+WriteMark = Callable[[str, str, str, int, bool], None]
 
 
 class SamplesScreen(ActionScreen):
@@ -45,6 +46,7 @@ class SamplesScreen(ActionScreen):
         self._samples: Samples | None = None
         self._error: PilothouseError | None = None
         self._marks: dict[tuple[str, int], bool] = {}
+        self._looked_at: dict[str, str] = {}
         self._note = ""
 
     # --- what is known -------------------------------------------------------------------------------------------
@@ -67,6 +69,10 @@ class SamplesScreen(ActionScreen):
 
     def mark_of(self, sample: Sample) -> bool | None:
         return self._marks.get((self._kind, sample.index), sample.marks.get(self._kind))
+
+    def _detector_in(self, samples: Samples) -> str:
+        """The id of the detector whose flags were read."""
+        return samples.detectors.get(self._kind, self._kind)
 
     @property
     def _more_than_read(self) -> bool:
@@ -121,23 +127,29 @@ class SamplesScreen(ActionScreen):
         width = self.app.size.width
         title = [Cell(f" {self.run_id}", "title"), Cell(" · flagged samples", "dim")]
         self.query_one("#header", CellLines).show((spread(title, self._where(), width),))
-        run = self._run
-        detectors = run.gate.detectors if run is not None else ()
-        detector = next((each for each in detectors if each.kind == self._kind), None)
+        run, samples = self._run, self._samples
         lines = [kind_line(self._kinds, self._kind, width)]
-        if self._samples is not None:
-            name = self._samples.detectors.get(self._kind, self._kind)
-            flagged = detector.flagged if detector is not None else self._samples.matching
-            records = self._samples.records
-            if detector is not None or not self._unmarked:
-                lines += evidence_lines(detector, name, flagged, records, width)
-            more = run.counts.records - records if run is not None and run.live else 0
+        if samples is not None:
+            lines += self._evidence(samples, run, width)
+            more = run.counts.records - samples.records if run is not None and run.live else 0
             if more > 0:
                 lines.append((Cell(f" {more:,} more records since: r reads again", "accent"),))
         if self._note:
             lines += [(Cell(f" {row}", "bad"),) for row in wrap(self._note, width - 2, 2)]
         self.query_one("#evidence", CellLines).show(tuple(lines))
         self.query_one("#footer", CellLines).show(footer_lines(self.pilothouse.view, width, "samples"))
+
+    def _evidence(self, samples: Samples, run: RunSnapshot | None, width: int) -> list[Line]:
+        """What is known of the detector whose flags were read: from the picture, if the run is judged by it still."""
+        name = self._detector_in(samples)
+        known = [each for each in run.gate.detectors if each.kind == self._kind] if run is not None else []
+        now = known[0] if known else None
+        if run is not None and now is not None and now.detector == name:
+            return evidence_lines(now, name, now.flagged, run.counts.records, width)
+        lines = evidence_lines(None, name, samples.matching, samples.records, width) if not self._unmarked else []
+        if now is not None:
+            lines.append((Cell(f" judged by {now.detector} now: r reads again", "accent"),))
+        return lines
 
     def _where(self) -> list[Cell]:
         """Which of how many; that there are more than were read, and that only unmarked ones are shown."""
@@ -183,10 +195,18 @@ class SamplesScreen(ActionScreen):
             return
         before = self.sample
         self._samples, self._error = samples, error
+        if samples is not None:
+            self._forget_marks_of_another(self._detector_in(samples))
         indices = [sample.index for sample in self.shown]
         self._place = indices.index(before.index) if before is not None and before.index in indices else self._place
         self._place = max(0, min(self._place, len(indices) - 1))
         self.redraw()
+
+    def _forget_marks_of_another(self, detector: str) -> None:
+        """Marks belong to the detector whose flags were shown, and the run may be judged by another one by now."""
+        if self._looked_at.get(self._kind, detector) != detector:
+            self._marks = {key: right for key, right in self._marks.items() if key[0] != self._kind}
+        self._looked_at[self._kind] = detector
 
     def _turn_to(self, *, kind: str | None = None) -> None:
         """Forget what was read, and read what is wanted now."""
@@ -197,15 +217,15 @@ class SamplesScreen(ActionScreen):
     # --- what is done on it --------------------------------------------------------------------------------------
 
     def _set_mark(self, right: bool) -> None:
-        sample = self.sample
-        if sample is None:
+        sample, samples = self.sample, self._samples
+        if sample is None or samples is None:
             self.pilothouse.say("there is nothing to mark", severity="warning")
             return
         stays = len(self.shown)
         self._place = min(self._place, stays - 1)
         self._marks[self._kind, sample.index] = right
         self._note = ""
-        self._mark(self.run_id, self._kind, sample.index, right)
+        self._mark(self.run_id, self._kind, self._detector_in(samples), sample.index, right)
         if len(self.shown) == stays:  # else the next one has moved up to its place
             self._place = min(self._place + 1, stays - 1)
         self.redraw()
@@ -216,7 +236,10 @@ class SamplesScreen(ActionScreen):
             for index in indices:
                 self._marks.pop((kind, index), None)
             self._note = f"not marked: {error.what}"
-            self.redraw()
+            if isinstance(error, OtherDetectorError):
+                self._begin_reading()
+            else:
+                self.redraw()
         elif last and self._unmarked and not self.shown and self._more_than_read:
             self._turn_to()
 
