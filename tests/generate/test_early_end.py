@@ -9,10 +9,18 @@ import pytest
 from engine.campaign.grading import GateConfig, Limit
 from engine.campaign.models import Target
 from engine.campaign.policy import PolicyConfig
-from engine.campaign.spec import RunSpec
+from engine.campaign.spec import RunSpec, create_spec
+from engine.files import RunFiles
 from engine.generate.gate_watch import GateWatch
+from engine.generate.history import read_history
+from engine.generate.prompts import PromptBuilder
+from engine.generate.session import _Attempt
+from engine.generate.stopping import StopRequests
+from engine.gradings import next_number, save_grading
+from engine.journal.writer import JournalWriter
+from engine.qc.gate import judge
 from engine.qc.tally import RunTally
-from tests.generate.conftest import contents, make_spec, run_pipeline
+from tests.generate.conftest import PROMPTS, contents, make_spec, run_pipeline
 from tests.generate.scripted import ScriptedBackend
 
 TARGET = Target(examples=200, max_candidates=2000)
@@ -109,3 +117,51 @@ def test_a_person_who_goes_on_in_spite_of_the_gate_gets_the_samples(tmp_path: Pa
     assert again.outcome == "completed"
     rows = contents(tmp_path)
     assert sorted(rows) == list(range(len(rows)))
+
+
+def test_an_attempt_that_begins_beyond_hope_is_not_ended_again_however_few_items_it_has(tmp_path: Path) -> None:
+    assert run_pipeline(tmp_path, Target(examples=10, max_candidates=99), ScriptedBackend(), spec=spec()).outcome
+    assert judged_items(tmp_path, spec()) < 40
+    again = run_pipeline(
+        tmp_path, Target(examples=30, max_candidates=2000), ScriptedBackend(1), spec=spec(after=40), attempt=2
+    )
+    assert again.outcome == "completed"
+
+
+def flagged(index: int) -> dict[str, object]:
+    raw = "Yes.\n\nInstruction: Go on.\nResponse: No."
+    return {"index": index, "outcome": "kept", "kept": True, "response": "Yes.", "raw_response": raw}
+
+
+@pytest.mark.parametrize("graded", [False, True])
+def test_a_new_attempt_goes_by_the_ruler_that_the_run_is_judged_by_now(tmp_path: Path, *, graded: bool) -> None:
+    made, files = spec(after=10), RunFiles(tmp_path / "c" / "pilot")
+    files.folder.mkdir(parents=True)
+    create_spec(files, made)
+    if graded:
+        ruled = made.model_copy(update={"gate": LOOSE})
+        verdict = judge(made.gate, made.policy, RunTally(made.qc, made.gate, "###END###"), ended=False, target=200)
+        assert save_grading(
+            files, ruled, before=verdict, after=verdict, reason="why", author="ann", number=next_number(files)
+        )
+    with JournalWriter(files.generator_journal) as journal, JournalWriter(files.records) as records:
+        attempt = _Attempt(
+            files,
+            made,
+            TARGET,
+            1,
+            StopRequests(),
+            None,
+            PromptBuilder.of(PROMPTS, 2),
+            None,
+            journal,
+            records,
+            read_history(files),
+        )
+        tally = RunTally(made.qc, made.gate, made.pipeline.delimiter)
+        watch = attempt._gate_watch(tally)
+        for index in range(40):
+            tally.add(flagged(index))
+            watch.take(flagged(index))
+            watch.look()
+    assert (watch.reason is None) is graded
