@@ -226,6 +226,16 @@ def _after_undecided(campaign: Campaign, runs: Sequence[PastRun], last: PastRun)
         reason = f"{last.name} left nothing to judge by: {', '.join(map(title_of, unmeasured))} not known"
         review = draft_review(campaign, last, reason)
         return _because(review, "nothing-measured", {"candidates": last.candidates}, "a run that leaves samples")
+    broken = [check for check in open_checks if check.errors]
+    if broken and len(broken) == len(open_checks):
+        names = ", ".join(title_of(check.metric) for check in broken)
+        said = (
+            f"{last.name}: gate {last.gate.sentence}; only its own detectors stand in the way ({names}), and they fail"
+        )
+        advice = "mend their code, then look again: nothing has to be generated"
+        numbers = {f"{check.metric}.errors": check.errors for check in broken}
+        review = draft_review(campaign, last, said, advice)
+        return _because(review, "detector-fails", numbers, "a detector that judges every record it is asked about")
     reason, forecast = f"{last.name}: gate {last.gate.sentence}", last.gate.forecast
     least = campaign.policy.early_end.forecast_below
     unlikely = least is not None and forecast is not None and forecast < least

@@ -457,3 +457,11 @@ def test_the_best_runs_broken_ruler_is_looked_at_even_if_the_last_run_failed_for
     last = run("iteration-1", RUNAWAY | {"token_limit_rate": (100, 60)}, parent="pilot")
     action = next_action(campaign(), [best, last], RICH)
     assert (action.kind, action.rule, action.run) == ("review", "detector-suspect", "pilot")
+
+
+def test_a_detector_of_ones_own_that_fails_is_mended_before_more_is_generated() -> None:
+    found = run("pilot", OPEN)
+    failing = tuple(replace(check, errors=3 if check.verdict == "undecided" else 0) for check in found.gate.checks)
+    action = next_action(campaign(), [replace(found, gate=replace(found.gate, checks=failing))], RICH)
+    assert (action.kind, action.rule) == ("review", "detector-fails")
+    assert action.numbers == {"runaway_rate.errors": 3}
