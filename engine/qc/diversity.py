@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from array import array
-from collections.abc import Iterable
-from hashlib import blake2b
+from collections.abc import Hashable, Iterable
 from typing import NamedTuple
 
 from engine.qc.detectors import Record
@@ -27,6 +26,7 @@ _PARTED_ASCII = bytes(
 """The same for ASCII, with its capitals: five times as fast."""
 _LEFT_OUT = frozenset({"a", "an", "the", "please", "kindly"})
 _COURTESIES = frozenset({"please", "kindly", "just", "now", "can", "could", "would", "will", "you"})
+_BITS = (1 << 64) - 1
 _LETTERS = re.compile(r"[^\W\d_]+")
 
 
@@ -69,15 +69,15 @@ def prints_of(record: Record) -> Prints:
 
 
 def _near(words: list[str]) -> tuple[int, ...]:
-    long = sorted({word for word in words if len(word) >= LEAST_LETTERS})
+    long = {word for word in words if len(word) >= LEAST_LETTERS}
     if len(long) >= LEAST_SHARED:
         parts: tuple[list[str], ...] = ([], [], [])
         for word in long:
             parts[len(word) % len(parts)].append(word)
-        prints = tuple([_print(f"{n} {' '.join(part)}") for n, part in enumerate(parts) if len(part) >= LEAST_SHARED])
+        prints = tuple([_print((n, frozenset(part))) for n, part in enumerate(parts) if len(part) >= LEAST_SHARED])
         if prints:
             return prints
-    return (_print(" ".join(["all", *sorted({*words} - _LEFT_OUT)])),)
+    return (_print(frozenset(words) - _LEFT_OUT),)
 
 
 def leading_verb(instruction: str) -> str | None:
@@ -93,9 +93,9 @@ def leading_verb(instruction: str) -> str | None:
     return None
 
 
-def _print(text: str) -> int:
-    """A hash that is the same in every process, 1 to 2⁶⁴ − 1."""
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little") or 1
+def _print(value: Hashable) -> int:
+    """A hash of 64 bits that is not 0; another one in another process, so that nobody can make texts collide."""
+    return hash(value) & _BITS or 1
 
 
 class PrintSet:

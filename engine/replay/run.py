@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import datetime
 from pathlib import Path
 
 from engine.budget.ledger import Meter
 from engine.campaign.policy import PolicyConfig
 from engine.campaign.spec import RunSpec, only_ruler_differs, same_limits, same_ruler
 from engine.files import RunFiles
-from engine.journal.events import AnyEvent, GeneratorBeat, Heartbeat, KeeperStarted, RunEnded, parse_event
+from engine.journal.events import parse_event
 from engine.journal.reader import JournalReader
 from engine.logs.sanitise import sanitise
 from engine.policy.history import PastRun
 from engine.qc.tally import RunTally
 from engine.replay.course import Course, seconds_between
 from engine.replay.grades import Grades
+from engine.replay.metering import RunMeter
 from engine.replay.rules import Named, prompt_hashes, rules
 from engine.replay.trail import Trail
 from engine.snapshot import LIVE_STATES, Counts, RunSnapshot, RunState
@@ -44,11 +44,7 @@ class RunReplay:
     def __init__(self, files: RunFiles, spec: RunSpec, *, own_figures: bool = False, damage: str | None = None) -> None:
         self.files = files
         self.damage = damage
-        self.meter = Meter()
-        self._beaten: dict[int, Heartbeat] = {}
-        self._active: dict[int, GeneratorBeat] = {}
-        self._closed: set[int] = set()
-        self._found_dead: set[int] = set()
+        self._metering = RunMeter(files, endless=spec.kind == "engine")
         self._trail = Trail(spec)
         self._aftermath: JournalReader | None = None
         self._grades = Grades(files, spec, own_figures=own_figures)
@@ -63,6 +59,11 @@ class RunReplay:
     def spec(self) -> RunSpec:
         """The run's spec, with the detectors and limits that it is judged by now."""
         return self._grades.spec
+
+    @property
+    def meter(self) -> Meter:
+        """Its device time and what that costs."""
+        return self._metering.meter
 
     def _own_rules(self) -> Named:
         return rules(self.spec, own_figures=self._grades.own_figures) if self.damage is None else ()
@@ -97,7 +98,7 @@ class RunReplay:
                 continue
             self._course.apply(event)
             self._trail.apply(event)
-            self._meter(event)
+            self._metering.apply(event)
         self._read_aftermath()
         if self.spec.imported is None:
             self._trail.look_for_requests(self.files)
@@ -105,8 +106,7 @@ class RunReplay:
             event = parse_event(value) if value.get("event") != "list" else None
             if event is not None:
                 self._course.apply(event)
-            if isinstance(event, GeneratorBeat):
-                self._active[event.attempt] = event
+                self._metering.apply(event)
         if self._grades.refresh():
             self._rules = self._own_rules()
             self._count_anew()
@@ -118,7 +118,7 @@ class RunReplay:
             if counted and made_in == attempt:
                 self._kept_now += record.get("kept") is True
                 self._last_record = stamp
-        self._meter_unwatched()
+        self._metering.charge_unwatched(self._liveness, attempt)
 
     def _read_aftermath(self) -> None:
         """What the keeper of the present attempt does after its end, in a journal of its own."""
@@ -130,40 +130,6 @@ class RunReplay:
             if event is not None:
                 self._course.apply(event)
                 self._trail.apply(event)
-
-    def _meter(self, event: AnyEvent) -> None:
-        match event:
-            case KeeperStarted() if event.adopted and not event.found_alive:
-                self.meter.interrupt(event.attempt)
-                self._found_dead.add(event.attempt)
-            case Heartbeat():
-                self.meter.add(event)
-                if event.attempt not in self._found_dead:
-                    self._beaten[event.attempt] = event
-            case RunEnded():
-                self._closed.add(event.attempt)
-
-    def _meter_unwatched(self) -> None:
-        """Charge what generators did after their keeper's death, where no other keeper took over in their life."""
-        alive = self._liveness
-        nobody = alive.keeper_alive is False and not alive.generator_alive
-        self.meter.set_unwatched(
-            {
-                attempt: self._unwatched_s(attempt, beaten)
-                for attempt, beaten in self._beaten.items()
-                if attempt in self._found_dead
-                or (attempt not in self._closed and (nobody or attempt < self._course.attempt))
-            }
-        )
-
-    def _unwatched_s(self, attempt: int, beaten: Heartbeat) -> float:
-        """Seconds from the keeper's last heartbeat to the generator's last sign of life.
-
-        An engine's server says nothing in the journal: its sign of life is what it wrote into the log.
-        """
-        if self.spec.kind == "engine":
-            return _log_beyond(beaten, self.files.log) if attempt == self._course.attempt else 0.0
-        return _beyond(beaten, self._active.get(attempt))
 
     # --- what follows from it ----------------------------------------------------------------------------------
 
@@ -385,21 +351,6 @@ class RunReplay:
             return 0
         records = (folder / self.files.records.name for folder in archived.iterdir())
         return sum(path.is_file() and path.stat().st_size > 0 for path in records)
-
-
-def _beyond(beat: Heartbeat, active: GeneratorBeat | None) -> float:
-    """Seconds from the keeper's last heartbeat to the generator's last sign of life; 0 if they cannot be compared."""
-    if active is None or active.boot_id != beat.boot_id:
-        return 0.0
-    return max(0.0, active.monotonic - beat.monotonic)
-
-
-def _log_beyond(beat: Heartbeat, log: Path) -> float:
-    """As `_beyond`, to the last line in a log; by the wall clock, since nothing else dates it."""
-    try:
-        return max(0.0, log.stat().st_mtime - datetime.fromisoformat(beat.time).timestamp())
-    except (OSError, ValueError, OverflowError):
-        return 0.0
 
 
 def _file_identity(path: Path) -> tuple[int, int] | None:
