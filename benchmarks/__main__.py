@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from benchmarks.dependence import list_dependence
 from benchmarks.gate import gate_promise
 from benchmarks.grading import grading_speed
 from benchmarks.pilot import demo_pilot
@@ -18,6 +19,7 @@ BENCHMARKS: dict[str, Callable[[], list[tuple[str, str, str]]]] = {
     "grading": grading_speed,
     "pilot": demo_pilot,
     "gate": gate_promise,
+    "dependence": list_dependence,
 }
 
 
