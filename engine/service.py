@@ -244,10 +244,11 @@ class Service(Grader):
         from engine.supervise.launch import start_attempt
 
         view, run, files = self._ended_run(run_id, "extend")
-        if examples <= run.counts.target:
+        least = run.counts.target + (run.saved_usd is None)  # one that its gate ended early may go on to its own target
+        if examples < least:
             raise ConfigurationError(
                 f"--examples {examples} does not raise the target of {run_id}, which is {run.counts.target}",
-                remedy=f"give more than {run.counts.target}",
+                remedy=f"give {least} or more",
             )
         self._afford(view, self._rest(view, run, examples).cost_usd, f"extending {run_id}")
         begin = partial(

@@ -27,6 +27,12 @@ def test_a_run_beyond_hope_ends_early_and_the_next_action_says_why_and_what_it_w
     assert sorted(record["index"] for record in records) == list(range(len(records)))
     assert f"saved about ${pilot['saved_usd']:.3f}" in desk.run("status", "demo").stdout
 
+    assert desk.run("restart", "demo/pilot", "--yes").returncode == 4, "it has finished"
+    more = desk.run("extend", "demo/pilot", "--examples", "100")
+    assert more.returncode == 0, more.stderr
+    pilot = ended(desk)
+    assert (pilot["attempt"], pilot["counts"]["kept"], pilot["saved_usd"]) == (2, 100, None), "a person's word stands"
+
     action = json.loads(desk.run("next", "demo", "--json").stdout)
     assert (action["kind"], action["run"], action["rule"]) == ("iterate", "iteration-1", "gate-fails")
     assert action["numbers"]["tries"] == 1
