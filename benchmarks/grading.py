@@ -39,7 +39,7 @@ def grading_speed() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         for size in SIZES:
             path = Path(folder) / f"{size}.jsonl"
-            _write(path, size)
+            write_records(path, size)
             seconds, grown = _graded(path, size)
             text = f"{size:,} records ({path.stat().st_size / 1e6:,.0f} MB) read and graded"
             measured = f"{seconds:.2f} s, {seconds / size * 1e6:.1f} µs a record, {grown:.0f} MB more"
@@ -51,7 +51,8 @@ def grading_speed() -> list[Row]:
 # --- records -----------------------------------------------------------------------------------------------------
 
 
-def _write(path: Path, size: int) -> None:
+def write_records(path: Path, size: int) -> None:
+    """`size` of `records` as lines of JSON."""
     with path.open("w", encoding="utf-8") as stream:
         for record in records(size):
             stream.write(json.dumps(record, separators=(",", ":")) + "\n")
