@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.campaign.spec import RunSpec
@@ -10,7 +10,7 @@ from engine.generate.progress import log
 from engine.qc.early_end import early_end
 from engine.qc.gate import judge
 from engine.qc.tally import RunTally
-from engine.qc.verdicts import GateVerdict
+from engine.qc.verdicts import DetectorEvidence, GateVerdict
 
 
 class GateWatch:
@@ -27,7 +27,7 @@ class GateWatch:
         early = spec.policy.early_end
         self._forecasts = early.forecast_below is not None
         self._wanted = early.unreachable or early.proven or self._forecasts
-        self._wanted = self._wanted and self._reason(judged=max(tally.judged_items, early.after)) is None
+        self._wanted = self._wanted and self._reason(max(tally.judged_items, early.after), ()) is None
         self.reason: str | None = None
 
     def take(self, record: Mapping[str, Any]) -> None:
@@ -41,12 +41,12 @@ class GateWatch:
         if not self._wanted or judged == self._seen:
             return
         self._seen = judged
-        reason = self._reason(judged=judged)
+        reason = self._reason(judged, self._tally.detector_counts())
         if reason is not None and self.reason is None:
             log.info("%s; what is in flight is finished first", reason)
         self.reason = reason
 
-    def _reason(self, *, judged: int) -> str | None:
+    def _reason(self, judged: int, detectors: Sequence[DetectorEvidence]) -> str | None:
         policy = self._spec.policy
         if judged < policy.early_end.after or not self._tally.judged_items:
             return None
@@ -54,7 +54,6 @@ class GateWatch:
         if_ended = verdict
         if policy.early_end.proven or self._forecasts:
             if_ended = self._judge(ended=True, bounds=self._forecasts)
-        detectors = self._tally.detector_counts()
         return early_end(
             policy, self._spec.kind, verdict, if_ended, judged=judged, target=self._target, detectors=detectors
         )

@@ -12,7 +12,7 @@ from typing import Any
 from engine.budget.forecast import rest_forecast, shortage
 from engine.budget.money import Budget
 from engine.campaign.models import Campaign
-from engine.policy.actions import NextAction, NextKind
+from engine.policy.actions import NextAction
 from engine.policy.compare import Comparison, compare, partner_of
 from engine.policy.drafts import (
     LEAST_EXTENSION,
@@ -168,7 +168,8 @@ def _after_pass(campaign: Campaign, runs: Sequence[PastRun], last: PastRun) -> N
             "another model, other prompts, detectors or limits in the campaign file: those would have to pass first"
         )
         return _because(scale, "gate-passes", numbers, unless)
-    if last.parameters_known and last.only_ruler_differs:
+    by_rows = last.imported and last.gradings > 0
+    if last.parameters_known and last.only_ruler_differs and not by_rows:
         reason = (
             f"{last.name} passes by detectors or limits that are not the campaign's; put them under qc: and gate: in "
             f"configs/{campaign.name}.yaml, so that scale is judged by what its run was judged by"
@@ -176,7 +177,7 @@ def _after_pass(campaign: Campaign, runs: Sequence[PastRun], last: PastRun) -> N
         blocked = NextAction("blocked", reason, run=last.name)
         return _because(blocked, "other-ruler", numbers, "the same qc: and gate: in the campaign file")
     lacking = "its parameters are not known" if not last.parameters_known else "what it ran has changed since"
-    if last.imported and last.gradings:
+    if by_rows:
         lacking = "it was graded again by its rows alone, which hold what another program has kept and cleaned"
     reason = f"{last.name} passes, but {lacking}: scale needs a run that stands behind it"
     return _retry_or_review(campaign, runs, last, "pass-does-not-stand", reason)
@@ -291,9 +292,8 @@ def _retry_or_review(campaign: Campaign, runs: Sequence[PastRun], last: PastRun,
     reason += f"; try {spent + 1} of {allowed}"
     if proposal is not None and proposal.passed_over:
         reason += f"; not again: {'; '.join(proposal.passed_over)}"
-    kind: NextKind = "iterate"
     unless = f"an extension or regrade of {last.name} that changes its verdict, or values of your own (--set)"
-    return _because(draft_start(campaign, runs, kind, name, reason), rule, numbers, unless)
+    return _because(draft_start(campaign, runs, "iterate", name, reason), rule, numbers, unless)
 
 
 def _going_back(runs: Sequence[PastRun], last: PastRun, comparison: Comparison) -> str:

@@ -119,8 +119,13 @@ def test_a_person_who_goes_on_in_spite_of_the_gate_gets_the_samples(tmp_path: Pa
     assert sorted(rows) == list(range(len(rows)))
 
 
-def test_an_attempt_that_begins_beyond_hope_is_not_ended_again_however_few_items_it_has(tmp_path: Path) -> None:
-    assert run_pipeline(tmp_path, Target(examples=10, max_candidates=99), ScriptedBackend(), spec=spec()).outcome
+@pytest.mark.parametrize("examples", [4, 8])
+def test_an_attempt_that_begins_beyond_hope_is_not_ended_again_however_few_items_it_has(
+    tmp_path: Path, examples: int
+) -> None:
+    """Four pairs leave fewer flags than a detector could be doubted by."""
+    few = Target(examples=examples, max_candidates=99)
+    assert run_pipeline(tmp_path, few, ScriptedBackend(), spec=spec()).outcome == "completed"
     assert judged_items(tmp_path, spec()) < 40
     again = run_pipeline(
         tmp_path, Target(examples=30, max_candidates=2000), ScriptedBackend(1), spec=spec(after=40), attempt=2

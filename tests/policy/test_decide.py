@@ -179,6 +179,13 @@ TABLE: list[tuple[str, list[PastRun], str, str | None, str]] = [
         "iteration-1",
         "gate-fails",
     ),
+    (
+        "an imported run graded again by its rows passes",
+        [replace(run("pilot", GOOD, recipe_stands=False, only_ruler_differs=True), imported=True, gradings=1)],
+        "iterate",
+        "iteration-1",
+        "pass-does-not-stand",
+    ),
     ("a suspect detector that lets everything pass", [suspected("pilot", GOOD)], "scale", "scale", "gate-passes"),
     (
         "passes by another ruler than the campaign's",
