@@ -1,8 +1,9 @@
-"""Live figures of an inference engine and of GPUs, as they stand in the journals and on the screen."""
+"""Live figures of an inference engine, of GPUs, as they stand in the journals and on the screen, and of processes."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -41,3 +42,42 @@ class GpuFigures(BaseModel):
     used_bytes: Bytes = 0
     total_bytes: Bytes = 0
     power_w: Amount | None = None
+
+
+ProcessRole = Literal["keeper", "aftermath", "generator", "server", "engine core", "worker", "child", "helper", "stray"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFigures:
+    """One living process just now. `cpu` is in per cent of one core since the look before (None: this is the first),
+    `gpu_bytes` the GPU memory that NVML says it holds (None: it says nothing), `started` unix time.
+
+    `of` names the kept engine that it belongs to, empty for the run itself. A `stray` is not proven to be the run's:
+    it computes on the run's GPU, or says that it works in the run's folder.
+    """
+
+    pid: int
+    role: ProcessRole
+    command: str
+    state: str
+    cpu: float | None
+    rss_bytes: int
+    gpu_bytes: int | None
+    started: float
+    of: str = ""
+
+    @property
+    def proven(self) -> bool:
+        return self.role != "stray"
+
+
+@dataclass(frozen=True, slots=True)
+class RunProcesses:
+    """Whoever lives of a run, and of the kept engine behind it, on `host`; `in_sight` is false where that is another
+    machine or container. `gpus` are its GPUs, where NVML answers; `nvml` false where it should and does not."""
+
+    host: str
+    in_sight: bool = True
+    processes: tuple[ProcessFigures, ...] = ()
+    gpus: tuple[GpuFigures, ...] = ()
+    nvml: bool = True

@@ -103,6 +103,15 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def file_identity(path: Path) -> tuple[int, int] | None:
+    """Which file `path` names just now, None for none: another one may have taken its place."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 @dataclass(frozen=True, slots=True)
 class RunFiles:
     """Names every file of one run, whose folder is `artifacts/<campaign>/<run>/`."""

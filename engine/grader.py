@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from engine.campaign.models import Campaign
 from engine.campaign.naming import check_not_an_engine
 from engine.campaign.spec import read_spec
 from engine.errors import NotFoundError, RefusedError
 from engine.gradings import graded_spec, next_number, read_gradings, save_grading
 from engine.lookout import Lookout, View
 from engine.marks import read_marks, set_marks
-from engine.policy.history import tries_spent
+from engine.policy.history import PastRun, tries_spent
 from engine.qc.precision import precision_sentence
+from engine.replay.campaigns import load_checked
 from engine.replay.workspace import WorkspaceReplay
 from engine.report.regrade import Regraded, grade_again
 from engine.report.samples import Samples, Wanted, find_samples
@@ -21,6 +23,19 @@ from engine.snapshot import CampaignSnapshot
 
 SAVE_ATTEMPTS = 100
 """So often somebody else may save a grading of the campaign while the run is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """How many chances to pass its gate a campaign has had, of how many; `lost` are gradings that cannot be read."""
+
+    spent: int
+    allowed: int
+    lost: int = 0
+
+    @property
+    def left(self) -> int:
+        return max(0, self.allowed - self.spent)
 
 
 class Grader(Lookout):
@@ -58,10 +73,23 @@ class Grader(Lookout):
             remedy="try again",
         )
 
-    def samples(self, run_id: str, wanted: Wanted, most: int, ruler: Path | None = None) -> Samples:
-        """The first `most` records of a run that are wanted, with what flags them; with a file `ruler`, by that."""
+    def rulers(self) -> list[Path]:
+        """The workspace's own files to grade by, `configs/rulers/*.yaml`, by name."""
+        return sorted((self.workspace.configs / "rulers").glob("*.yaml"))
+
+    def tries(self, run_id: str) -> Tries:
+        """What saving a grading of that run would be one more of; `ConfigurationError` for a campaign's broken file."""
+        campaign, _ = self._graded_run(run_id)
+        config = load_checked(self.workspace.campaign_file(campaign))
+        replay = WorkspaceReplay(self.workspace)
+        replay.refresh(campaign)
+        return self._tries(campaign, config, replay.history(campaign))
+
+    def samples(self, run_id: str, wanted: Wanted, most: int, ruler: Path | None = None, *, near: int = 0) -> Samples:
+        """`most` records of a run that are wanted, the first ones or those around record `near`, with what flags them;
+        with a file `ruler`, by that."""
         campaign, name = self._graded_run(run_id)
-        return find_samples(self.workspace.run_files(campaign, name), wanted, most=most, ruler=ruler)
+        return find_samples(self.workspace.run_files(campaign, name), wanted, most=most, ruler=ruler, near=near)
 
     def mark(self, run_id: str, kind: str, marks: Mapping[int, bool], *, detector: str | None = None) -> str:
         """Mark what the run's detector of that kind flags, by record: true for a right flag, false for a false alarm.
@@ -93,14 +121,17 @@ class Grader(Lookout):
     def _check_tries(self, view: View, run_id: str) -> None:
         """`RefusedError` when no try is left: a saved grading is one more chance to pass the gate by luck, and stays
         one when its file can no longer be read."""
-        lost = sum(read_gradings(files).lost for files in self.workspace.runs_of(view.picture.name))
-        spent, allowed = tries_spent(view.past), view.config.policy.max_retries + 1
-        if spent >= allowed:
-            damaged = f" ({lost} of them gradings that cannot be read)" if lost else ""
+        tries = self._tries(view.picture.name, view.config, view.past)
+        if not tries.left:
+            damaged = f" ({tries.lost} of them gradings that cannot be read)" if tries.lost else ""
             raise RefusedError(
-                f"saving a grading of {run_id} is refused: {spent} of {allowed} tries are spent{damaged}, and each "
-                "look with another ruler is one more chance to pass by luck",
+                f"saving a grading of {run_id} is refused: {tries.spent} of {tries.allowed} tries are spent{damaged}, "
+                "and each look with another ruler is one more chance to pass by luck",
                 where=str(view.path),
                 remedy="raise policy.max_retries before: every try then has to prove more; looking without --save is "
                 "free",
             )
+
+    def _tries(self, campaign: str, config: Campaign, past: Sequence[PastRun]) -> Tries:
+        lost = sum(read_gradings(files).lost for files in self.workspace.runs_of(campaign))
+        return Tries(tries_spent(past), config.policy.max_retries + 1, lost)

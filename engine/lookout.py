@@ -6,20 +6,26 @@ import getpass
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.campaign.models import Campaign
 from engine.campaign.naming import check_not_an_engine
 from engine.errors import NotFoundError, PilothouseError
+from engine.figures import RunProcesses
 from engine.files import RunFiles, Workspace, well_formed
 from engine.policy.history import PastRun
 from engine.replay.campaigns import load_checked
 from engine.replay.workspace import WorkspaceReplay
 from engine.snapshot import CampaignSnapshot, RunSnapshot, Snapshot
 from engine.supervise.patience import Patience
+
+if TYPE_CHECKING:
+    from engine.report.events import RunEvents
+    from engine.report.series import RunSeries
 
 TEND_IDLE_S = 60.0
 CLOSING_S = 20.0
@@ -126,6 +132,26 @@ class Lookout:
         from engine.supervise.liveness import run_liveness
 
         return run_liveness(self.workspace.existing_run(run_id)).live
+
+    def metric_series(self, run_id: str) -> Callable[[RunSnapshot], RunSeries]:
+        """What gives a run's metrics over its samples, as often as it is called with the run's present picture; it
+        reads only what was appended since."""
+        from engine.report.series import SeriesReader
+
+        return SeriesReader(self.workspace.existing_run(run_id))
+
+    def events(self, run_id: str) -> Callable[[RunSnapshot], RunEvents]:
+        """As `metric_series`, what happened to a run."""
+        from engine.report.events import EventsReader
+
+        return EventsReader(self.workspace.existing_run(run_id))
+
+    def processes(self, run_id: str) -> Callable[[RunSnapshot], RunProcesses]:
+        """As `metric_series`, who lives of a run and what that uses, since the last call."""
+        from engine.supervise.sampling import ProcessSampler
+
+        sample = ProcessSampler(self.workspace.existing_run(run_id))
+        return lambda run: sample(on_gpu=run.live or run.gpu_held)
 
     def campaign_names(self) -> list[str]:
         return [path.stem for path in self.workspace.campaign_files()]

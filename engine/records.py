@@ -15,12 +15,18 @@ from engine.qc.metrics import is_garbage
 
 def numbered_records(files: RunFiles, spec: RunSpec) -> Iterator[tuple[int, Record]]:
     """Every record with its item's number, in file order; rows of a foreign file are numbered as they stand there."""
-    for number, record in enumerate(JournalReader(files.records).read_new()):
+    return ((index, record) for _, index, record in located_records(files, spec))
+
+
+def located_records(files: RunFiles, spec: RunSpec) -> Iterator[tuple[int, int, Record]]:
+    """Every record with the line of the file that it stands on, from 1, and its item's number."""
+    reader = JournalReader(files.records)
+    for number, record in enumerate(reader.read_new()):
         index = record.get("index")
         if spec.imported is not None or type(index) is not int:
-            yield number, record
+            yield reader.lines, number, record
         elif not is_garbage(record):
-            yield index, record
+            yield reader.lines, index, record
 
 
 def detector_homes(files: RunFiles, spec: RunSpec) -> tuple[str, ...]:

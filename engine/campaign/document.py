@@ -165,6 +165,10 @@ def _built(text: str) -> tuple[yaml.Node | None, Any]:
         loader.dispose()
 
 
+class EmptyFileError(ConfigurationError):
+    """A file with nothing in it, or with nothing but comments."""
+
+
 # --- files -------------------------------------------------------------------------------------------------------
 
 
@@ -240,7 +244,8 @@ def shown(value: object) -> str:
 def read_document(path: Path) -> Document:
     """The YAML mapping in `path`.
 
-    Raises `NotFoundError` when there is no such file, `ConfigurationError` when it is no regular file, too large, no
+    Raises `NotFoundError` when there is no such file, `EmptyFileError` when nothing stands in it, a
+    `ConfigurationError` of another kind when it is no regular file, too large, no
     YAML, or YAML that is not taken here: keys twice, keys that are no words, tags, endless or exploding aliases.
     """
     try:
@@ -259,7 +264,8 @@ def read_document(path: Path) -> Document:
     except yaml.YAMLError as error:
         raise _not_yaml(path, data, error) from error
     if not isinstance(value, dict) or root is None:
-        raise ConfigurationError(
+        kind = EmptyFileError if root is None else ConfigurationError
+        raise kind(
             "the file is not a mapping of keys",
             where=str(path),
             remedy="write `key: value` lines, as in configs/demo.yaml",

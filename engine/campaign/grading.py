@@ -5,7 +5,9 @@ Rates are fractions of one.
 
 from __future__ import annotations
 
+import operator
 import re
+from collections.abc import Callable
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
@@ -76,6 +78,13 @@ class QcConfig(Strict):
 
 _LIMIT = re.compile(r"\s*(<=|>=|<|>|=)\s*([0-9]+(?:\.[0-9]+)?)\s*(%?)\s*")
 _SHARES = ("_rate", "_acceptance", "_yield", "_diversity")
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "=": operator.eq,
+}
 SMALLEST_SHARE = 1e-6
 LARGEST_LIMIT = 1e12
 
@@ -100,6 +109,10 @@ class Limit(Strict):
         if value > LARGEST_LIMIT:
             raise ValueError("the limit is larger than anything that is measured")
         return cls.model_validate({"op": op, "value": value, "percent": bool(percent)})
+
+    def holds(self, value: float) -> bool:
+        """Whether `value` keeps to the limit."""
+        return _COMPARE[self.op](value, self.value)
 
     def __str__(self) -> str:
         number = f"{self.value * 100:g}%" if self.percent else f"{self.value:g}"

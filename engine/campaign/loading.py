@@ -6,6 +6,8 @@ import difflib
 import hashlib
 import json
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -124,13 +126,11 @@ def close_match(name: str, known: list[str]) -> str:
     return (f"did you mean {near[0]!r}? " if near else "") + f"known here: {', '.join(known)}"
 
 
-def _complaint(
-    document: Document, error: ValidationError, model: type[BaseModel], below: Location = ()
-) -> ConfigurationError:
-    """`error` of validating what stands under the key path `below` as a `model`, in words."""
+def complaint(error: ValidationError, model: type[BaseModel], place: Callable[..., str]) -> ConfigurationError:
+    """`error` of validating a `model`, in words; `place` says where a key path stands."""
     first = error.errors(include_url=False)[0]
     location = first["loc"]
-    key, where = key_path(location), document.place(*below, *location)
+    key, where = key_path(location), place(*location)
     more = f"; {error.error_count() - 1} more after that" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         known = _known_keys(model, location)
@@ -146,7 +146,7 @@ def validated(model: type[Model], document: Document) -> Model:
     try:
         return model.model_validate(document.value)
     except ValidationError as error:
-        raise _complaint(document, error, model) from error
+        raise complaint(error, model, document.place) from error
 
 
 # --- campaigns ---------------------------------------------------------------------------------------------------
@@ -180,7 +180,8 @@ def _check_whole(document: Document, campaign: Campaign) -> None:
             parameters = overlay(parameters, changes, where=document.place("iterations", name))
         except ConfigurationError as error:
             if isinstance(error.__cause__, ValidationError):
-                raise _complaint(document, error.__cause__, Parameters, ("iterations", name)) from error
+                place = partial(document.place, "iterations", name)
+                raise complaint(error.__cause__, Parameters, place) from error
             raise
     if campaign.engine.keep_warm and (campaign.model.backend != "vllm" or campaign.generator.kind != "builtin"):
         raise ConfigurationError(

@@ -25,7 +25,6 @@ USAGE_ERROR: type[Exception] = next(base for base in typer.BadParameter.__mro__ 
 app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
     no_args_is_help=True,
     help="Run supervisor for gated LLM data generation. Without a command: the dashboard on ./configs.",
 )

@@ -12,7 +12,9 @@ from engine.cli.console import CommandEnd, complain, say, say_json
 from engine.errors import EXIT_USAGE, ConfigurationError, PilothouseError
 
 commands = typer.Typer()
-config_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Check campaign files; print their schema.")
+config_app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Check campaign files; print their schema; find the settings."
+)
 commands.add_typer(config_app, name="config")
 
 
@@ -67,6 +69,16 @@ def config_check(file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] 
             say(f"{path}: note: {key} is read but not acted on yet")
     if worst is not None:
         raise CommandEnd(worst.exit_code)
+
+
+@config_app.command("path")
+def config_path() -> None:
+    """Where the screen's settings and its state lie."""
+    from engine.places import settings_file, state_folder
+
+    settings = settings_file()
+    say(f"settings: {settings}{'' if settings.exists() else ' (there is none: defaults hold)'}")
+    say(f"state: {state_folder()}")
 
 
 @config_app.command("schema")

@@ -284,7 +284,7 @@ def _retry_or_review(campaign: Campaign, runs: Sequence[PastRun], last: PastRun,
         reason += f"; all {allowed} tries are spent (policy.max_retries {allowed - 1})"
         review = draft_review(campaign, last, reason)
         return _because(review, "tries-are-spent", numbers, "a higher policy.max_retries")
-    name = next_iteration(campaign, runs)
+    name = next_iteration(campaign, {run.name for run in runs})
     proposal = propose(campaign, runs) if name not in campaign.iterations else None
     if name not in campaign.iterations and proposal is None:
         reason += "; no move within policy.bounds is left that was not tried and proven worse"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -127,9 +127,8 @@ def free_name(name: str, runs: Sequence[PastRun]) -> str:
     return next(f"{name}-{number}" for number in range(2, len(taken) + 3) if f"{name}-{number}" not in taken)
 
 
-def next_iteration(campaign: Campaign, runs: Sequence[PastRun]) -> str:
-    """The first that the campaign lists after the last one that ran, else the next number."""
-    taken = {run.name for run in runs}
+def next_iteration(campaign: Campaign, taken: Collection[str]) -> str:
+    """The first that the campaign lists after the last of the runs `taken`, else the next number."""
     listed = list(campaign.iterations)
     ran = [position for position, name in enumerate(listed) if name in taken]
     following = listed[ran[-1] + 1 :] if ran else listed

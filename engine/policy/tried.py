@@ -63,9 +63,9 @@ def best_so_far(runs: Sequence[PastRun]) -> PastRun | None:
     every one be beaten by another, it is the newest of those with the fewest checks that fail.
     """
     known = judged(runs)
-    unbeaten = [run for run in known if not any(_is_behind(other, run) for other in known if other is not run)]
-    if unbeaten:
-        return unbeaten[-1]
+    for run in reversed(known):
+        if not any(_is_behind(other, run) for other in known if other is not run):
+            return run
     if known:
         return min(reversed(known), key=_standing)
     ended = trials(runs)

@@ -86,6 +86,25 @@ def lower_bound(failures: int, n: int, confidence: float) -> float:
     return _beta_quantile(1.0 - confidence, float(failures), n - failures + 1.0)
 
 
+@lru_cache(maxsize=4096)
+def median_rank(n: int, confidence: float) -> int:
+    """Rank r of the exact one-sided bounds of a median (the sign test turned round): that of n values is not below
+    the r-th smallest, nor above the r-th largest. 0 where n are too few for a bound."""
+    share, rank = 1.0 - confidence, 0
+    if n > 0:
+        rank = max(0, min(n, round(n / 2 + normal_quantile(share) * math.sqrt(n) / 2)))
+    while rank > 0 and _half_or_fewer(rank - 1, n) > share:
+        rank -= 1
+    while rank < n and _half_or_fewer(rank, n) <= share:
+        rank += 1
+    return rank
+
+
+def _half_or_fewer(most: int, n: int) -> float:
+    """Chance of at most `most` heads among `n` tosses of a fair coin."""
+    return 1.0 if most >= n else beta_distribution(float(n - most), most + 1.0, 0.5)
+
+
 @lru_cache(maxsize=64)
 def normal_quantile(share: float) -> float:
     """z with Φ(z) = share, by bisection on the error function."""

@@ -55,7 +55,7 @@ def trace(records: Iterable[Record], tally: RunTally, gate: GateVerdict) -> list
     `gate`: a verdict on the run these are the `records` of, in item order up to the first hole (see `in_item_order`);
     `tally`: an empty one by the same detectors and limits, which they fill.
     """
-    rules = _rules(gate)
+    rules = rules_of(gate)
     points: dict[str, list[Point]] = {name: [] for name in rules}
     for record in records:
         tally.add(record)
@@ -68,7 +68,7 @@ def trace(records: Iterable[Record], tally: RunTally, gate: GateVerdict) -> list
     ]
 
 
-def _rules(gate: GateVerdict) -> dict[str, Rule]:
+def rules_of(gate: GateVerdict) -> dict[str, Rule]:
     """By metric, the rule of each check that has thresholds to reach."""
     found = {}
     for check in gate.checks:
@@ -88,26 +88,38 @@ def _point(rule: Rule, n: int, failures: float) -> Point:
     return Point(n, failures, rule.log_pass(failures, n) / in_tens, rule.log_fail(failures, n) / in_tens, verdict)
 
 
-def in_item_order(records: Iterable[Record]) -> Iterator[Record]:
-    """A run's records as the gate judges them: by index, each once, up to the first item that has not finished.
+class ItemOrder:
+    """Puts a run's records into the order in which the gate judges them: by index, each once, up to the first item
+    that has not finished.
 
     Only those are held back that finished before an earlier one did.
     """
-    waiting: dict[int, Record] = {}
-    following = added = 0
-    for record in records:
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, Record] = {}
+        self._following = self._added = 0
+
+    def add(self, record: Record) -> Iterator[Record]:
+        """What is judged now that `record` has come: itself and what waited for it, or nothing yet."""
         if is_garbage(record):
-            continue
+            return
         index = record.get("index")
         if type(index) is not int or index < 0:
-            index = added
-        if index < following or index in waiting:
-            continue
-        added += 1
-        waiting[index] = record
-        while following in waiting:
-            yield waiting.pop(following)
-            following += 1
+            index = self._added
+        if index < self._following or index in self._waiting:
+            return
+        self._added += 1
+        self._waiting[index] = record
+        while self._following in self._waiting:
+            yield self._waiting.pop(self._following)
+            self._following += 1
+
+
+def in_item_order(records: Iterable[Record]) -> Iterator[Record]:
+    """All of a run's records as the gate judges them, see `ItemOrder`."""
+    order = ItemOrder()
+    for record in records:
+        yield from order.add(record)
 
 
 def thinned(trace: CheckTrace, most: int) -> Sequence[Point]:
@@ -116,7 +128,14 @@ def thinned(trace: CheckTrace, most: int) -> Sequence[Point]:
     points = trace.points
     if len(points) <= most:
         return points
-    wanted = {0, len(points) - 1} | {n - 1 for n in (trace.passes_at, trace.fails_at) if n is not None}
-    spread = most - len(wanted)
-    wanted |= {round(step * (len(points) - 1) / (spread + 1)) for step in range(1, spread + 1)}
-    return [points[place] for place in sorted(wanted)]
+    reached = [n - 1 for n in (trace.passes_at, trace.fails_at) if n is not None]
+    return [points[place] for place in spaced(len(points), most, reached)]
+
+
+def spaced(count: int, most: int, wanted: Iterable[int] = ()) -> list[int]:
+    """At most `most` places among `count`, evenly spaced: the first, the last and those `wanted` are among them."""
+    if count <= most:
+        return list(range(count))
+    places = {0, count - 1, *wanted}
+    between = most - len(places)
+    return sorted(places | {round(step * (count - 1) / (between + 1)) for step in range(1, between + 1)})

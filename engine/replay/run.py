@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
 
 from engine.budget.ledger import Meter
 from engine.campaign.policy import PolicyConfig
 from engine.campaign.spec import RunSpec, only_ruler_differs, same_limits, same_ruler
-from engine.files import RunFiles
+from engine.files import RunFiles, file_identity
 from engine.journal.events import parse_event
 from engine.journal.reader import JournalReader
 from engine.logs.sanitise import sanitise
@@ -75,7 +73,7 @@ class RunReplay:
     def _begin_records(self) -> None:
         """What is rebuilt when `restart --fresh` put the records away."""
         self._generator = JournalReader(self.files.generator_journal)
-        self._identity = (_file_identity(self.files.generator_journal), _file_identity(self.files.records))
+        self._identity = (file_identity(self.files.generator_journal), file_identity(self.files.records))
         self._count_anew()
 
     def _count_anew(self) -> None:
@@ -87,7 +85,7 @@ class RunReplay:
         """Read what is new. Liveness first: an end that is recorded after that look is never mistaken for a loss."""
         if self.spec.imported is None:
             self._liveness = run_liveness(self.files)
-        identity = (_file_identity(self.files.generator_journal), _file_identity(self.files.records))
+        identity = (file_identity(self.files.generator_journal), file_identity(self.files.records))
         if any(old is not None and old != new for old, new in zip(self._identity, identity, strict=True)):
             self._grades.begin()
             self._begin_records()
@@ -351,11 +349,3 @@ class RunReplay:
             return 0
         records = (folder / self.files.records.name for folder in archived.iterdir())
         return sum(path.is_file() and path.stat().st_size > 0 for path in records)
-
-
-def _file_identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

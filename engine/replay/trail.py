@@ -12,8 +12,8 @@ from engine.snapshot import MOST_ACTIONS, LoggedAction
 from engine.supervise.requests import pending
 from engine.supervise.restarts import WATCHDOG
 
-_ASKED = {"stop": "asked to stop it", "stop-now": "asked to stop it now"}
-_STALL_ANSWERS = {
+ASKED = {"stop": "asked to stop it", "stop-now": "asked to stop it now"}
+STALL_ANSWERS = {
     "notify": "noticed that it stalled",
     "restart": "takes it down to restart it",
     "stop": "stops it: stalled",
@@ -44,10 +44,10 @@ class Trail:
                 asked = self._asked.pop(event.file, None)
                 self._taken.add(event.file)
                 refused = "" if event.accepted else f", which was not done: {event.note}"
-                what = _ASKED.get(event.request, f"asked for {event.request!r}")
+                what = ASKED.get(event.request, f"asked for {event.request!r}")
                 self._note(asked.time if asked else event.time, event.author, what + refused)
             case Stalled():
-                self._note(event.time, WATCHDOG, _STALL_ANSWERS.get(event.action, "noticed that it stalled"))
+                self._note(event.time, WATCHDOG, STALL_ANSWERS.get(event.action, "noticed that it stalled"))
             case RestartSettled() if not event.started:
                 self._note(event.time, event.author or WATCHDOG, f"its restart is off: {event.detail}")
             case _:
@@ -61,7 +61,7 @@ class Trail:
         except OSError:
             return
         for request in pending(files, self._taken):
-            what = _ASKED.get(request.kind, f"asked for {sanitise(request.kind, 32)!r}")
+            what = ASKED.get(request.kind, f"asked for {sanitise(request.kind, 32)!r}")
             author = sanitise(request.author, 128)
             self._asked[request.file] = LoggedAction(sanitise(request.time, 64), author, what, pending=True)
 

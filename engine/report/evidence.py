@@ -19,6 +19,7 @@ from engine.replay.run import RunReplay
 from engine.report.formatting import VERDICT_SIGNS, headline, limit_text, metric_title, signs
 from engine.report.gate import read_ruler
 
+NOTHING_TO_TRACE = "it was imported, and its gate judges the figures of its own summary: there are no samples to trace"
 MOST_POINTS = 400
 WIDTH = 78
 ROWS = 8
@@ -67,8 +68,7 @@ def trace_run(files: RunFiles, gate: GateVerdict, ruler: Path | None = None) -> 
     if ruler is not None:
         spec = read_ruler(ruler, spec)
     elif spec == frozen and spec.imported is not None and spec.imported.metrics:
-        nothing = "it was imported, and its gate judges the figures of its own summary: there are no samples to trace"
-        return Evidence(spec.id, gate, (), nothing)
+        return Evidence(spec.id, gate, (), NOTHING_TO_TRACE)
     records = JournalReader(files.records).read_new()
     ordered = records if spec.imported is not None else in_item_order(records)
     checks = trace(ordered, RunReplay(files, spec, own_figures=True).new_tally(), gate)

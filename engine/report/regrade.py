@@ -181,10 +181,18 @@ def _id(detectors: Mapping[str, Detector], kind: str) -> str:
 
 
 def regrade_text(graded: Regraded, width: int | None = None) -> str:
-    """Checks before and after side by side, which samples changed sides, and the campaign's other runs.
+    """`grading_words`, and whether the grading was saved. Sentences are broken, and samples cut, at `width` cells;
+    without one, for a file or a pipe, samples are not."""
+    if graded.saved is None:
+        unsaved = "not saved: nothing has changed; --save --reason TEXT records it, and counts as a try"
+        end = wrapped(unsaved, width)
+    else:
+        end = f"saved: {graded.spec.id} is judged by this from now on ({graded.saved})"
+    return f"{grading_words(graded, width)}\n\n{end}"
 
-    Sentences are broken, and samples cut, at `width` cells; without one, for a file or a pipe, samples are not.
-    """
+
+def grading_words(graded: Regraded, width: int | None = None) -> str:
+    """Checks before and after side by side, which samples changed sides, and the campaign's other runs."""
     rulers = f"{graded.spec.id} graded again: {graded.rulers or 'by the same detectors and limits'}"
     blocks = [wrapped(rulers, width), _checks_text(graded.old, graded.new, width)]
     verdicts = (f"before: {headline(graded.old)}", f"after:  {headline(graded.new)}")
@@ -198,11 +206,6 @@ def regrade_text(graded: Regraded, width: int | None = None) -> str:
         blocks.append(text_table(["other runs", "before", "by this ruler"], rows, left=(0, 1, 2)))
     if graded.warnings:
         blocks.append("\n".join(wrapped(f"warning: {warning}", width) for warning in graded.warnings))
-    if graded.saved is None:
-        unsaved = "not saved: nothing has changed; --save --reason TEXT records it, and counts as a try"
-        blocks.append(wrapped(unsaved, width))
-    else:
-        blocks.append(f"saved: {graded.spec.id} is judged by this from now on ({graded.saved})")
     return "\n\n".join(blocks)
 
 

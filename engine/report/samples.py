@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.campaign.spec import RunSpec, read_spec
 from engine.files import RunFiles
@@ -17,7 +17,7 @@ from engine.marks import Marks, read_marks
 from engine.qc.detectors import Detector, Record, Span, flags_of
 from engine.qc.metrics import is_kept
 from engine.qc.verdicts import DetectorEvidence
-from engine.records import detector_homes, detector_of, detectors_of_run, numbered_records
+from engine.records import detector_homes, detector_of, detectors_of_run, located_records, numbered_records
 from engine.report.gate import read_ruler
 from engine.report.tables import cells_of, cut, wrapped
 
@@ -63,26 +63,34 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A record, its number among the run's items, its flags, by detector kind the spans that were struck, and by kind
-    whether a person marked the flag as right."""
+    """A record, its number among the run's items, its flags, by detector kind the spans that were struck, by kind
+    whether a person marked the flag as right, and its line in the file of records, from 1 (0: not known)."""
 
     index: int
     record: Record
     flags: dict[str, bool]
     spans: dict[str, list[Span]]
     marks: dict[str, bool] = field(default_factory=dict)
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The first ones that were `wanted`, how many of those there are, and of how many records."""
+    """Some of those that were `wanted`, in item order, how many there are (`matching`), and of how many records.
+
+    `start` of those that are wanted come before the first that was `found`. Of all records so many are `kept`, and by
+    kind of detector `flagged`.
+    """
 
     run: str
     wanted: Wanted
     detectors: dict[str, str]
-    first: list[Sample]
+    found: list[Sample]
     matching: int
     records: int
+    start: int = 0
+    kept: int = 0
+    flagged: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -90,12 +98,55 @@ class Samples:
             "detectors": self.detectors,
             "records": self.records,
             "matching": self.matching,
-            "samples": [_sample_json(sample, self.wanted.flag) for sample in self.first],
+            "samples": [_sample_json(sample, self.wanted.flag) for sample in self.found],
         }
 
 
-def find_samples(files: RunFiles, wanted: Wanted, *, most: int, ruler: Path | None = None) -> Samples:
-    """The first `most` records in item order that are `wanted`, in memory that does not grow with the run.
+class _Match(NamedTuple):
+    number: int
+    line: int
+    record: Record
+    flags: dict[str, bool]
+    marks: dict[str, bool]
+
+
+class _Around:
+    """Of the matches that are added, in whatever order, the `most` around record `near`: at least half of them from it
+    on, and at most half before it, where there are as many."""
+
+    def __init__(self, near: int, most: int) -> None:
+        self._near, self._most = near, most
+        self._before: list[tuple[int, int, _Match]] = []
+        self._after: list[tuple[int, int, _Match]] = []
+        self._earlier = 0
+        self.matching = 0
+
+    def add(self, match: _Match) -> None:
+        self.matching += 1
+        if match.number < self._near:
+            self._earlier += 1
+            self._keep(self._before, (match.number, self.matching, match))
+        else:
+            self._keep(self._after, (-match.number, -self.matching, match))
+
+    def _keep(self, heap: list[tuple[int, int, _Match]], entry: tuple[int, int, _Match]) -> None:
+        if len(heap) < self._most:
+            heapq.heappush(heap, entry)
+        else:
+            heapq.heappushpop(heap, entry)
+
+    def taken(self) -> tuple[int, list[_Match]]:
+        """How many come before the first of them, and they themselves, in item order."""
+        before = [match for *_, match in sorted(self._before)]
+        after = [match for *_, match in sorted(self._after, reverse=True)]
+        earlier = min(len(before), max(self._most - len(after), self._most // 2))
+        taken = [*before[len(before) - earlier :], *after[: self._most - earlier]]
+        return self._earlier - earlier, taken
+
+
+def find_samples(files: RunFiles, wanted: Wanted, *, most: int, ruler: Path | None = None, near: int = 0) -> Samples:
+    """`most` records in item order that are `wanted`, the first ones or those around the record `near`, in memory that
+    does not grow with the run.
 
     Flags are those of the detectors that the run is judged by; with `ruler`, a file as `gate --qc` takes, of those in
     it. Raises `ConfigurationError` for a flag that none of them raises, and as `read_ruler` does.
@@ -107,32 +158,32 @@ def find_samples(files: RunFiles, wanted: Wanted, *, most: int, ruler: Path | No
     if wanted.flag is not None:
         detector_of(wanted.flag, detectors)
     marks = read_marks(files)
-    counted = matching = 0
-
-    def matches() -> Iterator[tuple[int, Record, dict[str, bool], dict[str, bool]]]:
-        nonlocal counted, matching
-        for index, record in numbered_records(files, spec):
-            counted += 1
-            flags = flags_of(record, detectors)
-            marked = _marks_on(index, flags, detectors, marks)
-            if wanted.takes(record, flags, marked):
-                matching += 1
-                yield index, record, flags, marked
-
-    found = matches()
-    first = heapq.nsmallest(most, found, key=lambda match: match[0])
-    for _ in found:  # where none is asked for, none has been looked at: all are counted
-        pass
+    around = _Around(near, most)
+    flagged = dict.fromkeys(detectors, 0)
+    records = kept = 0
+    for line, index, record in located_records(files, spec):
+        flags = flags_of(record, detectors)
+        marked = _marks_on(index, flags, detectors, marks)
+        records += 1
+        kept += is_kept(record)
+        for kind, flag in flags.items():
+            flagged[kind] += flag
+        if wanted.takes(record, flags, marked):
+            around.add(_Match(index, line, record, flags, marked))
+    start, found = around.taken()
     return Samples(
         run=spec.id,
         wanted=wanted,
         detectors={kind: detector.id for kind, detector in detectors.items()},
-        first=[
-            Sample(index, record, flags, _spans(record, flags, detectors), marked)
-            for index, record, flags, marked in first
+        found=[
+            Sample(index, record, flags, _spans(record, flags, detectors), marked, line)
+            for index, line, record, flags, marked in found
         ],
-        matching=matching,
-        records=counted,
+        matching=around.matching,
+        records=records,
+        start=start,
+        kept=kept,
+        flagged=flagged,
     )
 
 
@@ -180,10 +231,10 @@ def _sample_json(sample: Sample, flag: str | None) -> dict[str, Any]:
 
 def samples_text(samples: Samples) -> str:
     """Each record in a few lines, what is flagged in ⟦ ⟧."""
-    shown = len(samples.first)
+    shown = len(samples.found)
     more = "" if shown == samples.matching else f", the first {shown} here"
     head = f"{samples.run}: {samples.matching} of {samples.records} records {samples.wanted.words()}".rstrip() + more
-    return "\n\n".join([head, *(_sample_text(sample) for sample in samples.first)])
+    return "\n\n".join([head, *(_sample_text(sample) for sample in samples.found)])
 
 
 def _sample_text(sample: Sample) -> str:
@@ -232,13 +283,13 @@ def sample_line(sample: Sample, kind: str, width: int | None = None, *, lead: st
 def suspect_text(files: RunFiles, detector: DetectorEvidence, width: int | None = None) -> str:
     """Why a detector may be wrong, some of what it flags that nobody has marked yet, and how to mark that; samples are
     cut, and sentences broken, at `width` cells."""
-    found = find_samples(files, Wanted(flag=detector.kind, marked=False), most=SUSPECTS_SHOWN)
+    samples = find_samples(files, Wanted(flag=detector.kind, marked=False), most=SUSPECTS_SHOWN)
     lines = [wrapped(f"detector suspect: {detector.detector}: {detector.suspect}", width)]
-    lines += [sample_line(sample, detector.kind, width, lead="  ") for sample in found.first]
-    if found.first:
-        indexes = [sample.index for sample in found.first]
+    lines += [sample_line(sample, detector.kind, width, lead="  ") for sample in samples.found]
+    if samples.found:
+        indexes = [sample.index for sample in samples.found]
         ways = f"--mark {indexes[0]}=true" + "".join(f" --mark {index}=false" for index in indexes[1:2])
-        lines.append(f"  right or a false alarm? pilothouse samples {found.run} --flag {detector.kind} {ways} …")
+        lines.append(f"  right or a false alarm? pilothouse samples {samples.run} --flag {detector.kind} {ways} …")
     return "\n".join(lines)
 
 

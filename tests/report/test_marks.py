@@ -46,7 +46,7 @@ def runaway(root: Path) -> DetectorEvidence:
 
 
 def shown(root: Path, wanted: Wanted) -> list[int]:
-    return [sample.index for sample in Service(root).samples("c/pilot", wanted, 100).first]
+    return [sample.index for sample in Service(root).samples("c/pilot", wanted, 100).found]
 
 
 def test_marks_say_how_far_a_detector_can_be_trusted(root: Path) -> None:

@@ -58,6 +58,19 @@ def save(root: Path, ruler: str = MARKERS, run_id: str = "c/pilot", reason: str 
     assert service(root).regrade(run_id, write_ruler(root, ruler), reason=reason).saved is not None
 
 
+def test_the_tries_that_are_left_and_the_workspaces_rulers_are_told_beforehand(root: Path) -> None:
+    tries = service(root).tries("c/pilot")
+    assert (tries.spent, tries.allowed, tries.left, tries.lost) == (2, 3, 1, 0)
+    save(root)
+    assert service(root).tries("c/pilot").left == 0
+    assert service(root).rulers() == []
+    rulers = root / "configs" / "rulers"
+    rulers.mkdir()
+    for name in ("b.yaml", "a.yaml", "notes.txt"):
+        (rulers / name).write_text(MARKERS)
+    assert [path.name for path in service(root).rulers()] == ["a.yaml", "b.yaml"]
+
+
 # --- looking -----------------------------------------------------------------------------------------------------
 
 
@@ -153,7 +166,7 @@ def test_a_saved_grading_holds_from_then_on_everywhere(root: Path) -> None:
     assert note.sentence_before.startswith("fail: runaway 20 of 120")
     assert run.to_json()["gradings"] == [note.to_json()]
     found = service(root).samples("c/pilot", Wanted(flag="runaway"), 5)
-    assert ([sample.index for sample in found.first], found.detectors["runaway"]) == ([20], "markers-v2")
+    assert ([sample.index for sample in found.found], found.detectors["runaway"]) == ([20], "markers-v2")
     again = service(root).regrade("c/pilot", write_ruler(root, "qc: {runaway: length-v1}\n"))
     assert (again.old.verdict, again.new.verdict) == ("undecided", "fail")
 

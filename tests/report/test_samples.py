@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def stored(root: Path, rows: list[dict[str, Any]], **fields: Any) -> RunFiles:
 
 
 def indexes(files: RunFiles, wanted: Wanted, most: int = 10) -> list[int]:
-    return [sample.index for sample in find_samples(files, wanted, most=most).first]
+    return [sample.index for sample in find_samples(files, wanted, most=most).found]
 
 
 @pytest.mark.parametrize(
@@ -71,8 +72,60 @@ def test_records_that_are_wanted_come_in_item_order(files: RunFiles, wanted: Wan
 
 def test_the_first_ones_are_shown_and_all_counted(files: RunFiles) -> None:
     found = find_samples(files, Wanted(), most=2)
-    assert ([sample.index for sample in found.first], found.matching, found.records) == ([0, 1], 5, 5)
+    assert ([sample.index for sample in found.found], found.matching, found.records) == ([0, 1], 5, 5)
     assert samples_text(found).startswith("c/pilot: 5 of 5 records, the first 2 here\n\n#0 · kept\n")
+
+
+@pytest.mark.parametrize(
+    ("near", "most", "start", "found"),
+    [
+        (0, 4, 0, [0, 3, 6, 9]),
+        (30, 4, 8, [24, 27, 30, 33]),
+        (31, 4, 9, [27, 30, 33, 36]),
+        (3, 4, 0, [0, 3, 6, 9]),
+        (57, 4, 16, [48, 51, 54, 57]),
+        (999, 4, 16, [48, 51, 54, 57]),
+        (30, 1, 10, [30]),
+        (30, 0, 10, []),
+        (30, 99, 0, [*range(0, 60, 3)]),
+    ],
+)
+def test_those_around_a_number_are_found_with_their_place_among_all(
+    tmp_path: Path, near: int, most: int, start: int, found: list[int]
+) -> None:
+    """Twenty of them, in the order of completion, and not of the items."""
+    rows = [record(index, kept=index % 3 == 0, outcome=None) for index in range(60)]
+    random.Random(5).shuffle(rows)
+    samples = find_samples(stored(tmp_path, rows), Wanted(kept=True), most=most, near=near)
+    assert ([sample.index for sample in samples.found], samples.start) == (found, start)
+    assert (samples.matching, samples.records) == (20, 60)
+
+
+def test_what_all_records_are_is_counted_whatever_is_wanted(files: RunFiles) -> None:
+    for wanted in (Wanted(), Wanted(flag="duplicate"), Wanted(kept=False)):
+        samples = find_samples(files, wanted, most=1)
+        assert (samples.records, samples.kept) == (5, 3)
+        counted = {kind: number for kind, number in samples.flagged.items() if number}
+        assert counted == {"runaway": 2, "token_limit": 1, "delimiter": 1}
+
+
+def test_each_has_the_line_of_the_file_that_it_stands_on(files: RunFiles) -> None:
+    lines = files.records.read_text().splitlines()
+    files.records.write_text("no record\n\n" + "\n".join(lines) + "\n")
+    found = find_samples(files, Wanted(), most=10).found
+    written = files.records.read_text().splitlines()
+    assert [json.loads(written[sample.line - 1])["index"] for sample in found] == [0, 1, 2, 3, 4]
+
+
+def test_memory_does_not_grow_with_the_run(tmp_path: Path) -> None:
+    peaks = []
+    for number in (500, 5_000):
+        run = stored(tmp_path / str(number), [record(0, response="x" * 2_000)] * number)
+        tracemalloc.start()
+        find_samples(run, Wanted(), most=20, near=3)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 3 * peaks[0]
 
 
 def test_the_flagged_span_is_marked_in_the_words_and_given_in_json(files: RunFiles) -> None:
@@ -131,7 +184,7 @@ def test_rows_of_a_foreign_file_are_numbered_as_they_stand_and_may_hold_anything
     imported = ForeignFigures(source="x").model_dump(mode="json")
     rows: list[dict[str, Any]] = [{"index": 7, "instruction": 1, "response": ["no"]}, {"response": "Yes."}]
     found = find_samples(stored(tmp_path, rows, imported=imported), Wanted(), most=5)
-    assert [sample.index for sample in found.first] == [0, 1]
+    assert [sample.index for sample in found.found] == [0, 1]
     assert "#1 · kept" in samples_text(found)
 
 
