@@ -12,6 +12,7 @@ from benchmarks.grading import grading_speed
 from benchmarks.pilot import demo_pilot
 from benchmarks.replay import replay_of_records
 from benchmarks.start import cold_start
+from benchmarks.terminal import over_ssh
 
 BENCHMARKS: dict[str, Callable[[], list[tuple[str, str, str]]]] = {
     "start": cold_start,
@@ -20,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[], list[tuple[str, str, str]]]] = {
     "pilot": demo_pilot,
     "gate": gate_promise,
     "dependence": list_dependence,
+    "terminal": over_ssh,
 }
 
 

@@ -8,40 +8,51 @@ import select
 import signal
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import PurePath
 from typing import ClassVar, Literal
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
 
+from engine.errors import PilothouseError
+from engine.places import made_state_folder
 from tui.actions import in_scope
+from tui.announcer import Announcer
 from tui.cells import clean
 from tui.cockpit import Cockpit
-from tui.feed import Feed
+from tui.feed import INTERVAL_S, Feed
 from tui.messages import (
     CallEnded,
     CallProgress,
     ForecastArrived,
+    GradingSaved,
     LaunchPlanArrived,
     LogArrived,
     MarksEnded,
+    OwnLaunchPlanned,
     PlanArrived,
+    RegradeArrived,
+    RulersArrived,
     SamplesArrived,
     SnapshotArrived,
 )
 from tui.operations import Operations
-from tui.places import state_folder
 from tui.screens.base import ActionScreen
+from tui.screens.confirm import error_paragraphs
 from tui.screens.dashboard import DashboardScreen
-from tui.screens.dialog import Dialog
+from tui.screens.dialog import Dialog, NoticeScreen, Paragraph
 from tui.screens.picker import PickerScreen
-from tui.theme import PILOTHOUSE
-from tui.view import STALE_AFTER_S, View
+from tui.settings import Settings
+from tui.terminal.display import ThriftyApp
+from tui.theme import role_variables
+from tui.theme_choice import ThemeChoice
+from tui.view import View
+from tui.widgets.log_view import LogPlace
 
 TICK_S = 0.5
 SETTLE_S = 2.0
@@ -55,7 +66,7 @@ def _line_is_gone() -> bool:
     return any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in line.poll(0))
 
 
-class PilothouseApp(App[int]):
+class PilothouseApp(ThriftyApp[int]):
     """Shows the workspace of `service`. `campaign` None asks when there are several.
 
     Runs never depend on it: whatever happens to it, they go on.
@@ -74,13 +85,27 @@ class PilothouseApp(App[int]):
     ]
 
     def __init__(
-        self, service: Cockpit, campaign: str | None = None, *, clock: Callable[[], float] = time.time
+        self,
+        service: Cockpit,
+        campaign: str | None = None,
+        *,
+        settings: Settings | None = None,
+        complaints: Sequence[PilothouseError] = (),
+        last_theme: str | None = None,
+        refresh_s: float = INTERVAL_S,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__()
+        # Without colours the grey that Textual makes of them is one too: only the terminal's own are left.
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.service = service
-        self.feed = Feed(service, self.post_safely)
+        self.feed = Feed(service, self.post_safely, interval_s=refresh_s)
         self.operations = Operations(self)
+        settings = settings or Settings()
+        self._announcer = Announcer(self, settings.notify)
+        self._theme_choice = ThemeChoice(self, settings.theme, last_theme)
+        self._complaints = complaints
         self.view = View(campaign=campaign)
+        self.log_places: dict[str, LogPlace] = {}
         self.crash: str | None = None
         self._clock = clock
         self._dashboard = DashboardScreen()
@@ -88,16 +113,30 @@ class PilothouseApp(App[int]):
     # --- life ----------------------------------------------------------------------------------------------------
 
     def on_mount(self) -> None:
-        self.register_theme(PILOTHOUSE)
-        if self.theme == "textual-dark":  # what Textual takes when TEXTUAL_THEME does not say otherwise
-            self.theme = PILOTHOUSE.name
+        self._theme_choice.begin()
         self.push_screen(self._dashboard)
+        if self._complaints:
+            told = [part for error in self._complaints for part in (Paragraph(""), *error_paragraphs(error))]
+            self.push_screen(NoticeScreen([Paragraph("Some settings cannot be used", "title"), *told]))
         self.set_interval(TICK_S, self.renew)
         self._listen_for_signals()
         self.feed.start()
 
     def on_unmount(self) -> None:
         self.feed.close()
+
+    def get_css_variables(self) -> dict[str, str]:
+        """With the colours of cells, made readable whatever the theme."""
+        variables = super().get_css_variables()
+        return variables | role_variables(variables)
+
+    def write_to_terminal(self, sequence: str) -> None:
+        """Send the terminal what is no part of the picture."""
+        if self._driver is not None and not self.is_headless:
+            self._driver.write(sequence)
+
+    def line_pace(self, *, busy: bool) -> None:
+        self.feed.line_pace(busy=busy)
 
     def _listen_for_signals(self) -> None:
         """A terminal that is told to go must be left clean; Textual alone leaves it in raw mode."""
@@ -160,6 +199,7 @@ class PilothouseApp(App[int]):
         names = [campaign.name for campaign in message.snapshot.campaigns]
         campaign = self.view.campaign or (names[0] if len(names) == 1 else None)
         self._show(replace(self.view, snapshot=message.snapshot, campaign=campaign))
+        self._announcer.look(message.snapshot)
         if first and campaign is None and len(names) > 1:
             self.pick_campaign()
 
@@ -178,7 +218,7 @@ class PilothouseApp(App[int]):
         view = replace(
             view,
             now=float(now if view.ticks else now // 60 * 60),
-            stale_s=float(int(age)) if age > STALE_AFTER_S else None,
+            stale_s=float(int(age)) if age > self.feed.late_after_s else None,
             problem=self.feed.problem,
             busy=self.operations.calls.busy,
         )
@@ -190,10 +230,18 @@ class PilothouseApp(App[int]):
                 screen.show_view(view)
 
     def select_neighbour(self, step: int) -> None:
-        """Select the run beside the selected one; on the one that would be selected anyway, follow again."""
-        name = self.view.neighbour(step)
+        """Select the run beside the selected one."""
+        self.select(self.view.neighbour(step))
+
+    def select(self, name: str | None) -> None:
+        """Select a run of the campaign in sight; with the one that would be selected anyway, follow again."""
         followed = replace(self.view, run=None).selected
         self._show(replace(self.view, run=None if followed is not None and followed.name == name else name))
+
+    def perform(self, action: str | None) -> None:
+        """Do an action of the dashboard, as its key there does."""
+        if action is not None:
+            self._dashboard.action_perform(action)
 
     def pick_campaign(self) -> None:
         if self.view.snapshot is None:
@@ -227,13 +275,25 @@ class PilothouseApp(App[int]):
     def on_marks_ended(self, message: MarksEnded) -> None:
         self.operations.samples.marked(message)
 
+    def on_rulers_arrived(self, message: RulersArrived) -> None:
+        self.operations.regrade.rulers_arrived(message)
+
+    def on_regrade_arrived(self, message: RegradeArrived) -> None:
+        self.operations.regrade.arrived(message)
+
+    def on_grading_saved(self, message: GradingSaved) -> None:
+        self.operations.regrade.saved(message)
+
     def on_launch_plan_arrived(self, message: LaunchPlanArrived) -> None:
         self.operations.next.plan_arrived(message)
+
+    def on_own_launch_planned(self, message: OwnLaunchPlanned) -> None:
+        self.operations.next.own_planned(message)
 
     def keep_screenshot(self) -> None:
         """Save the screen as SVG where it works on a server too, and say where."""
         try:
-            self.say(f"saved {self.save_screenshot(path=str(state_folder()))}")
+            self.say(f"saved {self.save_screenshot(path=str(made_state_folder()))}")
         except OSError as error:
             self.say(f"not saved: {error}", severity="error")
 

@@ -14,8 +14,8 @@ from rich.cells import cell_len, set_cell_size
 
 from engine.logs.sanitise import sanitise
 
-Role = Literal["text", "dim", "strong", "good", "bad", "warn", "accent", "rule", "key", "title"]
-ROLES: tuple[Role, ...] = ("text", "dim", "strong", "good", "bad", "warn", "accent", "rule", "key", "title")
+Role = Literal["text", "dim", "strong", "good", "bad", "warn", "accent", "rule", "key", "title", "hit"]
+ROLES: tuple[Role, ...] = ("text", "dim", "strong", "good", "bad", "warn", "accent", "rule", "key", "title", "hit")
 
 MAX_TEXT = 4096
 

@@ -85,7 +85,7 @@ class EngineOperations:
             Paragraph(f"This {plan.sentence}."),
             Paragraph(f"{price} {when_idle(current)}."),
             Paragraph(""),
-            Paragraph(f"pilothouse engine start {campaign}", "strong", verbatim=True),
+            Paragraph(f"pilothouse engine start {campaign}", "strong", command=True),
             Paragraph(""),
             *budget_paragraphs(current.budget, plan.cost_usd),
         ]
@@ -97,9 +97,9 @@ class EngineOperations:
         def begin() -> bool:
             return self._begin(f"start an engine for {campaign}", call)
 
-        words = {"yes": "yes, replace it" if plan.kind == "replace" else "yes, start it"}
+        yes = "yes, replace it" if plan.kind == "replace" else "yes, start it"
         first = "asked for it: its keeper comes up"
-        self._app.push_screen(UnderWayScreen(paragraphs, begin, **words, first=first, going="the start", done=""))
+        self._app.push_screen(UnderWayScreen(paragraphs, begin, yes=yes, first=first, going="the start", done=""))
 
     # --- stop --------------------------------------------------------------------------------------------------
 
@@ -124,7 +124,7 @@ class EngineOperations:
             *what,
             Paragraph(f"The next one has to load the model again{load}."),
             Paragraph(""),
-            Paragraph(f"pilothouse engine stop {campaign}{' --now' if now else ''}", "strong", verbatim=True),
+            Paragraph(f"pilothouse engine stop {campaign}{' --now' if now else ''}", "strong", command=True),
         ]
 
         def call(progress: Progress) -> str:

@@ -19,8 +19,12 @@ from tui.cells import clean
 from tui.cockpit import Cockpit
 from tui.logfile import LogFile
 from tui.messages import LogArrived, SnapshotArrived
+from tui.view import STALE_AFTER_S
 
 INTERVAL_S = 0.5
+SLOWEST_S = 4.0
+REST = 9
+"""At least so many times as long as a poll took is nothing polled: with hundreds of runs it may take 0.1 s."""
 
 
 class Feed:
@@ -32,7 +36,8 @@ class Feed:
     def __init__(self, service: Cockpit, post: Callable[[Message], object], *, interval_s: float = INTERVAL_S) -> None:
         self._service = service
         self._post = post
-        self._interval_s = interval_s
+        self._interval_s = self._pause_s = interval_s
+        self._rest_s = 0.0
         self._wake = threading.Event()
         self._closed = False
         self._watched: tuple[str, int] | None = None
@@ -53,6 +58,15 @@ class Feed:
         """Poll now instead of at the next tick."""
         self._wake.set()
 
+    def line_pace(self, *, busy: bool) -> None:
+        """Poll half as often for every picture that has to wait for the line, and as ever once one does not."""
+        self._pause_s = min(max(SLOWEST_S, self._interval_s), self._pause_s * 2) if busy else self._interval_s
+
+    @property
+    def late_after_s(self) -> float:
+        """The age from which on a picture is older than one that waits for the next poll, however seldom those are."""
+        return max(STALE_AFTER_S, 2 * self._pause_s, 2 * self._rest_s)
+
     def watch_log(self, path: str | None, lines: int) -> None:
         """From now on report the last `lines` lines of the log at `path` (relative to the workspace or absolute)."""
         watched = (path, lines) if path else None
@@ -62,9 +76,11 @@ class Feed:
 
     def _run(self) -> None:
         while not self._closed:
+            begun = time.monotonic()
             self._poll()
             self._read_log()
-            self._wake.wait(self._interval_s)
+            self._rest_s = min(REST * (time.monotonic() - begun), SLOWEST_S)
+            self._wake.wait(max(self._pause_s, self._rest_s))
             self._wake.clear()
 
     def _poll(self) -> None:

@@ -64,3 +64,15 @@ def duration_for(run: RunSnapshot, usd: float | None) -> float | None:
 def whole_cost(run: RunSnapshot) -> float | None:
     """What all of a run costs at the price per kept pair that it has had; None when it kept none."""
     return run.cost_usd / run.counts.kept * run.counts.target if run.counts.kept else None
+
+
+def stop_paragraphs(run: RunSnapshot, current: CampaignSnapshot | None) -> list[Paragraph]:
+    """What a stop spares at the run's pace so far, and what goes on costing money after it."""
+    whole, lines = whole_cost(run), []
+    spent = f"spent so far: {formatting.money(run.cost_usd)}"
+    if whole is not None and whole > run.cost_usd and run.live:
+        spent += f"; the rest is forecast at {formatting.about(whole - run.cost_usd)}, {at_the_pace_of(run)}"
+    lines.append(Paragraph(spent))
+    if run.engine and current is not None and current.engine is not None and current.engine.live:
+        lines.append(Paragraph(f"engine: {current.engine.name} stays up and {when_idle(current)}"))
+    return lines

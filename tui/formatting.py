@@ -173,6 +173,12 @@ def clock(stamp: str, *, seconds: bool = False) -> str:
     return datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S" if seconds else "%H:%M")
 
 
+def day(stamp: str) -> str:
+    """`2027-01-15`, local day of an ISO 8601 time; `time not known` for what is not one."""
+    at = unix_time(stamp)
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d") if at is not None else "time not known"
+
+
 def ago(stamp: str, now: float) -> str:
     """`just now`, `4 min ago`; the time of day while it is not known how late it is."""
     at = unix_time(stamp)

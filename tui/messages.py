@@ -10,9 +10,11 @@ from engine.errors import PilothouseError
 from engine.snapshot import RunSnapshot, Snapshot
 
 if TYPE_CHECKING:
-    from engine.report.samples import Samples, Wanted
+    from engine.report.samples import Samples
     from engine.service import LaunchPlan
     from engine.warm import EnginePlan
+    from tui.browsing import Wish
+    from tui.regrade_operations import Regrade
 
 
 class SnapshotArrived(Message):
@@ -88,17 +90,59 @@ class LaunchPlanArrived(Message):
         self.error = error
 
 
-class SamplesArrived(Message):
-    """The `wanted` samples of a run, or `error` why they cannot be read."""
+class OwnLaunchPlanned(Message):
+    """What a launch of `run` with values of one's own would begin from, or `error` why that is refused."""
 
     def __init__(
-        self, run_id: str, wanted: Wanted, samples: Samples | None = None, error: PilothouseError | None = None
+        self, campaign: str, run: str, plan: LaunchPlan | None = None, error: PilothouseError | None = None
+    ) -> None:
+        super().__init__()
+        self.campaign = campaign
+        self.run = run
+        self.plan = plan
+        self.error = error
+
+
+class SamplesArrived(Message):
+    """The samples of a run that were wished for, or `error` why they cannot be read."""
+
+    def __init__(
+        self, run_id: str, wish: Wish, samples: Samples | None = None, error: PilothouseError | None = None
     ) -> None:
         super().__init__()
         self.run_id = run_id
-        self.wanted = wanted
+        self.wish = wish
         self.samples = samples
         self.error = error
+
+
+class RulersArrived(Message):
+    """The workspace's files to grade a run by, as paths from its folder."""
+
+    def __init__(self, rulers: tuple[str, ...]) -> None:
+        super().__init__()
+        self.rulers = rulers
+
+
+class RegradeArrived(Message):
+    """What came of grading a run again by the file `ruler`, or `error` why it cannot be."""
+
+    def __init__(
+        self, run_id: str, ruler: str, found: Regrade | None = None, error: PilothouseError | None = None
+    ) -> None:
+        super().__init__()
+        self.run_id = run_id
+        self.ruler = ruler
+        self.found = found
+        self.error = error
+
+
+class GradingSaved(Message):
+    """The run is judged by another ruler from now on."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__()
+        self.run_id = run_id
 
 
 class MarksEnded(Message):
@@ -109,4 +153,14 @@ class MarksEnded(Message):
         self.run_id = run_id
         self.kind = kind
         self.indices = indices
+        self.error = error
+
+
+class Looked(Message):
+    """What the `watch` of a page found anew, or `error` why it cannot look."""
+
+    def __init__(self, watch: object, found: object = None, error: PilothouseError | None = None) -> None:
+        super().__init__()
+        self.watch = watch
+        self.found = found
         self.error = error

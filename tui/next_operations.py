@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.campaign.parameters import assign, difference
 from engine.errors import PilothouseError
 from engine.policy.actions import NextAction
+from engine.policy.drafts import next_iteration
 from engine.report.next import number_lines
 from tui import formatting
 from tui.calls import Call
 from tui.forecasts import engine_paragraphs, money_paragraphs
-from tui.messages import LaunchPlanArrived
-from tui.screens.confirm import ConfirmScreen
-from tui.screens.dialog import Paragraph
+from tui.messages import LaunchPlanArrived, OwnLaunchPlanned
+from tui.screens.confirm import ConfirmScreen, ReviewScreen, error_paragraphs
+from tui.screens.dialog import NoticeScreen, Paragraph
 from tui.screens.edit import EditScreen, edited_command
 
 if TYPE_CHECKING:
@@ -36,7 +38,12 @@ class NextOperations:
         """Show all that is known of the next action; carry it out only for a yes."""
         view = self._app.view
         current, action = view.current, view.next
-        if current is None or action is None or action.argv is None:
+        if current is None or action is None:
+            return
+        if action.kind == "review":
+            self._review(action)
+            return
+        if action.argv is None:
             return
         campaign = current.name
         paragraphs = [
@@ -47,7 +54,7 @@ class NextOperations:
             *money_paragraphs(view.budget, action.cost_usd, action.duration_s, action.basis),
             *_change_paragraphs(action),
             Paragraph(""),
-            Paragraph(action.command or "", "strong", verbatim=True),
+            Paragraph(action.command or "", "strong", command=True),
             *_rule_paragraphs(action),
         ]
 
@@ -56,11 +63,21 @@ class NextOperations:
                 self._do(campaign, action)
 
         def edit() -> None:
-            self._edit(campaign, action)
+            self._edit(campaign, action, partial(self._do, campaign, action))
 
-        editable = action.kind in EDITED and action.parameters is not None
-        asked = ConfirmScreen(paragraphs, yes=f"yes, {_verb(action)}", edit=edit if editable else None)
+        asked = ConfirmScreen(paragraphs, yes=f"yes, {_verb(action)}", edit=edit if _editable(action) else None)
         self._app.push_screen(asked, answered)
+
+    def _review(self, action: NextAction) -> None:
+        """A person has to look: what for, and from here to where it can be seen and answered."""
+        paragraphs = [
+            Paragraph(_title(action), "title"),
+            Paragraph(action.reason),
+            *_rule_paragraphs(action),
+            Paragraph(""),
+            Paragraph("Looking starts nothing and costs nothing.", "dim"),
+        ]
+        self._app.push_screen(ReviewScreen(paragraphs), self._app.perform)
 
     def _do(self, campaign: str, action: NextAction, assignments: Sequence[str] = ()) -> bool:
         """Carry out `action`, if it is still the one that is due."""
@@ -73,7 +90,46 @@ class NextOperations:
 
     # --- with other values ---------------------------------------------------------------------------------------
 
-    def _edit(self, campaign: str, action: NextAction) -> None:
+    def ask_own(self) -> None:
+        """The form of a run with values of one's own: the next action's run, or else the next iteration."""
+        view = self._app.view
+        current, action = view.current, view.next
+        if current is None or current.campaign is None:
+            return
+        if action is not None and _editable(action):
+            self._edit(current.name, action, partial(self._do, current.name, action))
+            return
+        campaign, run = current.name, next_iteration(current.campaign, {run.name for run in view.runs})
+
+        def ask() -> None:
+            try:
+                answer = OwnLaunchPlanned(campaign, run, self._app.service.plan_launch(campaign, run, ()))
+            except PilothouseError as error:
+                answer = OwnLaunchPlanned(campaign, run, error=error)
+            except Exception as error:  # a defect below must not take the screen down with it
+                answer = OwnLaunchPlanned(campaign, run, error=PilothouseError(f"{type(error).__name__}: {error}"))
+            self._app.post_safely(answer)
+
+        threading.Thread(target=ask, name="own launch", daemon=True).start()
+
+    def own_planned(self, message: OwnLaunchPlanned) -> None:
+        """Open the form, or say why there is none to open."""
+        campaign, run, plan = message.campaign, message.run, message.plan
+        if plan is None:
+            error = message.error or PilothouseError("it is not known what it would begin from")
+            self._app.push_screen(NoticeScreen([Paragraph(f"launch {run}", "title"), *error_paragraphs(error)]))
+            return
+        argv = ("pilothouse", "launch", campaign, "--run", run)
+        action = NextAction("launch", "values of your own", run=run, argv=argv, parameters=plan.parameters)
+
+        def launch(assignments: Sequence[str]) -> bool:
+            service = self._app.service
+            told = f"launch {run}"
+            return self._begin(told, lambda say: f"{service.launch(campaign, run, assignments, say)} was started")
+
+        self._edit(campaign, action, launch)
+
+    def _edit(self, campaign: str, action: NextAction, launch: Callable[[Sequence[str]], bool]) -> None:
         run = action.run
 
         def plan(assignments: tuple[str, ...]) -> None:
@@ -91,7 +147,7 @@ class NextOperations:
             threading.Thread(target=ask, name="launch plan", daemon=True).start()
 
         def confirm(assignments: tuple[str, ...], forecast: list[Paragraph]) -> None:
-            self._confirm(campaign, action, assignments, forecast)
+            self._confirm(action, assignments, forecast, launch)
 
         self._app.push_screen(EditScreen(_title(action), action, self._app.view.budget, plan, confirm))
 
@@ -102,7 +158,11 @@ class NextOperations:
                 screen.planned(message.assignments, message.plan, message.error)
 
     def _confirm(
-        self, campaign: str, action: NextAction, assignments: tuple[str, ...], forecast: list[Paragraph]
+        self,
+        action: NextAction,
+        assignments: tuple[str, ...],
+        forecast: list[Paragraph],
+        launch: Callable[[Sequence[str]], bool],
     ) -> None:
         form = self._app.screen
         title = f"{_title(action)} with {'your values' if assignments else 'the proposed values'}"
@@ -112,11 +172,11 @@ class NextOperations:
             Paragraph(""),
             *forecast,
             Paragraph(""),
-            Paragraph(edited_command(action.argv or (), assignments), "strong", verbatim=True),
+            Paragraph(edited_command(action.argv or (), assignments), "strong", command=True),
         ]
 
         def answered(yes: bool | None) -> None:
-            if yes and self._do(campaign, action, assignments) and isinstance(form, EditScreen):
+            if yes and launch(assignments) and isinstance(form, EditScreen):
                 form.dismiss()
 
         self._app.push_screen(ConfirmScreen(paragraphs, yes=f"yes, {_verb(action)}"), answered)
@@ -158,6 +218,10 @@ def _rule_paragraphs(action: NextAction) -> list[Paragraph]:
     if numbers:
         lines += [Paragraph("numbers:", "dim"), *(Paragraph(line, verbatim=True) for line in numbers)]
     return lines + ([Paragraph(f"unless: {action.unless}", "dim")] if action.unless else [])
+
+
+def _editable(action: NextAction) -> bool:
+    return action.kind in EDITED and action.parameters is not None
 
 
 def _verb(action: NextAction) -> str:

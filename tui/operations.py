@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.errors import PilothouseError
 from engine.snapshot import RunSnapshot
 from tui.calls import Call, Calls, Progress
 from tui.engine_operations import EngineOperations
-from tui.forecasts import at_the_pace_of, duration_for, engine_paragraphs, money_paragraphs, whole_cost
+from tui.forecasts import (
+    at_the_pace_of,
+    duration_for,
+    engine_paragraphs,
+    money_paragraphs,
+    stop_paragraphs,
+    whole_cost,
+)
 from tui.messages import CallEnded, CallProgress, ForecastArrived
 from tui.next_operations import NextOperations
+from tui.regrade_operations import RegradeOperations
 from tui.sample_operations import SampleOperations
 from tui.screens.confirm import AmountScreen, ConfirmScreen, StopScreen, UnderWayScreen, error_paragraphs
 from tui.screens.dialog import NoticeScreen, Paragraph
@@ -27,13 +36,15 @@ class Operations:
         self._app = app
         self.calls = Calls(app.post_safely)
         self._keeping = Calls(app.post_safely)
+        self._hurrying = Calls(app.post_safely)
         self.engine = EngineOperations(app, self._begin)
         self.next = NextOperations(app, self._begin)
         self.samples = SampleOperations(app)
+        self.regrade = RegradeOperations(app, self._begin, self.samples.read_again)
 
     def settle(self, timeout_s: float) -> None:
         """Give calls that are under way a moment."""
-        for calls in (self.calls, self._keeping):
+        for calls in (self.calls, self._keeping, self._hurrying):
             calls.settle(timeout_s)
         self.samples.settle(timeout_s)
 
@@ -53,14 +64,25 @@ class Operations:
             Paragraph(f"stop {run.name}", "title"),
             Paragraph(what),
             Paragraph(f"{kept} It can be resumed."),
+            *stop_paragraphs(run, self._app.view.current),
             Paragraph(""),
-            Paragraph(f"pilothouse stop {run.id}", "strong", verbatim=True),
+            Paragraph(f"pilothouse stop {run.id}", "strong", command=True),
         ]
 
-        def call(progress: Progress) -> str:
-            return f"{run.id} is {self._app.service.stop(run.id, on_progress=progress)}"
+        def call(progress: Progress, *, now: bool = False) -> str:
+            return f"{run.id} is {self._app.service.stop(run.id, now=now, on_progress=progress)}"
 
-        self._app.push_screen(StopScreen(paragraphs, lambda: self._begin(f"stop {run.name}", call)))
+        def begin() -> bool:
+            return self._begin(f"stop {run.name}", call)
+
+        def at_once() -> bool:
+            """Beside a stop that is under way, if there is one."""
+            calls = self._hurrying if self.calls.busy == f"stop {run.name}" else self.calls
+            return calls.start(
+                f"stop {run.name}{' at once' if calls is self._hurrying else ''}", partial(call, now=True)
+            )
+
+        self._app.push_screen(StopScreen(paragraphs, begin, at_once=None if run.awaits_restart else at_once))
 
     # --- restart -------------------------------------------------------------------------------------------------
 
@@ -100,7 +122,7 @@ class Operations:
             Paragraph(what),
             *self._engine(run),
             Paragraph(""),
-            Paragraph(f"pilothouse restart {run.id}{' --fresh' if fresh else ''}", "strong", verbatim=True),
+            Paragraph(f"pilothouse restart {run.id}{' --fresh' if fresh else ''}", "strong", command=True),
             Paragraph(""),
             *money_paragraphs(self._app.view.budget, usd, duration_for(run, usd), pace if fresh else None),
         ]
@@ -142,7 +164,7 @@ class Operations:
             Paragraph(f"{more:,} more than the {run.counts.kept:,} there are."),
             *self._engine(run),
             Paragraph(""),
-            Paragraph(f"pilothouse extend {run.id} --examples {examples}", "strong", verbatim=True),
+            Paragraph(f"pilothouse extend {run.id} --examples {examples}", "strong", command=True),
             Paragraph(""),
             *money_paragraphs(self._app.view.budget, usd, seconds, at_the_pace_of(run) if usd is not None else None),
         ]
@@ -184,9 +206,12 @@ class Operations:
     def ended(self, message: CallEnded) -> None:
         """Say what came of a call: in the dialog that waits for it, else as a notice."""
         dialog = self._dialog_under_way() if message.what == self.calls.busy else None
-        for calls in (self.calls, self._keeping):
+        hurried = message.what == self._hurrying.busy
+        for calls in (self.calls, self._keeping, self._hurrying):
             if message.what == calls.busy:
                 calls.ended()
+        if hurried and message.error is None:
+            return  # the stop that it hurried tells how it ended
         if dialog is not None:
             dialog.finish(message.result, message.error)
         elif message.error is not None:

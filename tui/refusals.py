@@ -12,13 +12,21 @@ def never(_: View) -> str | None:
 def next_action(view: View) -> str | None:
     if view.next is None:
         return "no campaign is open" if view.current is None else "its file cannot be used: what is wrong stands on top"
-    if view.next.argv is None:
+    if view.next.argv is None and view.next.kind != "review":
         return f"nothing to start now: {view.next.reason}"
     return _not_busy(view)
 
 
 def _not_busy(view: View) -> str | None:
     return f"wait until this is done: {view.busy}" if view.busy else None
+
+
+def own_launch(view: View) -> str | None:
+    if view.current is None:
+        return "no campaign is open"
+    if view.current.campaign is None:
+        return "its file cannot be used: what is wrong stands on top"
+    return _not_busy(view)
 
 
 def no_run(view: View) -> str | None:
@@ -105,4 +113,4 @@ def campaigns(view: View) -> str | None:
 
 
 def copy(view: View) -> str | None:
-    return None if view.next and view.next.command else "there is no command to copy"
+    return None if view.current else "no campaign is open"

@@ -1,31 +1,39 @@
-"""Flagged samples from the screen: records are read, and marks are written, on threads of their own."""
+"""A run's records on the screen: they are read, and marks are written, on threads of their own."""
 
 from __future__ import annotations
 
+import json
 import threading
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import PilothouseError
+from engine.files import RunFiles, well_formed
 from engine.qc.detectors import DETECTOR_KINDS
-from engine.report.samples import Wanted
+from engine.report.samples import Sample
 from engine.snapshot import RunSnapshot
+from tui import formatting
+from tui.browsing import Wish
 from tui.messages import MarksEnded, SamplesArrived
-from tui.panels.gate import suspects
+from tui.panels.sample_filters import initial_filter
+from tui.screens.dialog import NoticeScreen, Paragraph
 from tui.screens.samples import SamplesScreen
 
 if TYPE_CHECKING:
     from tui.app import PilothouseApp
 
 MOST = 100
-"""Samples that are read at once."""
+"""Records that are held at once."""
+LONGEST_COPY = 50_000
+"""Octets that go to the clipboard: all of them go over the line, too, and a terminal may drop what is longer."""
 
 Mark = tuple[str, str, str, int, bool]
 """Run, kind and id of the detector whose flag was looked at, record, right or not."""
 
 
 class SampleOperations:
-    """What the screen of flagged samples does through the service."""
+    """What the screen of samples does through the service."""
 
     def __init__(self, app: PilothouseApp) -> None:
         self._app = app
@@ -34,12 +42,10 @@ class SampleOperations:
         self._writer: threading.Thread | None = None
 
     def open(self) -> None:
-        """Show what a detector flags in the selected run: one that is suspect, else runaways."""
+        """Show the records of the selected run, what deserves a look first."""
         run = self._app.view.selected
         if run is not None:
-            kinds = kinds_of(run)
-            suspect = [detector.kind for detector in suspects(run)]
-            self._app.push_screen(SamplesScreen(run.id, kinds, (*suspect, kinds[0])[0], self.read, self.mark))
+            self._app.push_screen(SamplesScreen(run.id, kinds_of(run), initial_filter(run)))
 
     def settle(self, timeout_s: float) -> None:
         """Give marks that are being written a moment."""
@@ -49,16 +55,18 @@ class SampleOperations:
 
     # --- reading -------------------------------------------------------------------------------------------------
 
-    def read(self, run_id: str, wanted: Wanted) -> None:
+    def read(self, run_id: str, wish: Wish) -> None:
         """Begin to read; a run may hold many thousand records, so the answer comes as a message."""
+
+        service = self._app.service
 
         def read() -> None:
             try:
-                answer = SamplesArrived(run_id, wanted, self._app.service.samples(run_id, wanted, most=MOST))
+                answer = SamplesArrived(run_id, wish, service.samples(run_id, wish.wanted, MOST, near=wish.near))
             except PilothouseError as error:
-                answer = SamplesArrived(run_id, wanted, error=error)
+                answer = SamplesArrived(run_id, wish, error=error)
             except Exception as error:  # a defect below must not take the screen down with it
-                answer = SamplesArrived(run_id, wanted, error=_defect(error))
+                answer = SamplesArrived(run_id, wish, error=_defect(error))
             self._app.post_safely(answer)
 
         threading.Thread(target=read, name="samples", daemon=True).start()
@@ -66,7 +74,30 @@ class SampleOperations:
     def arrived(self, message: SamplesArrived) -> None:
         """Tell the screen, unless it was left meanwhile."""
         for screen in self._screens(message.run_id):
-            screen.arrived(message.wanted, message.samples, message.error)
+            screen.arrived(message.wish, message.samples, message.error)
+
+    def read_again(self, run_id: str) -> None:
+        """The run is judged by another ruler now: what is on the screen is out of date."""
+        for screen in self._screens(run_id):
+            screen.do_read_again()
+
+    def copy(self, sample: Sample, run: RunSnapshot | None) -> None:
+        """The record as a line of JSON, through the terminal's own clipboard; of a long one it is said where it is."""
+        text = well_formed(json.dumps(sample.record, ensure_ascii=False))
+        octets = len(text.encode())
+        size = formatting.size(octets)
+        if octets <= LONGEST_COPY:
+            self._app.copy_to_clipboard(text)
+            self._app.say(f"copied record #{sample.index}, {size} (where the terminal allows it)")
+            return
+        place = RunFiles(Path(run.folder)).records if run is not None else "records.jsonl"
+        paragraphs = [
+            Paragraph(f"record #{sample.index} was not copied", "title"),
+            Paragraph(f"It has {size}; over {formatting.size(LONGEST_COPY)} a terminal may drop it. It stands here:"),
+            Paragraph(""),
+            Paragraph(f"{place}:{sample.line}", "strong", verbatim=True),
+        ]
+        self._app.push_screen(NoticeScreen(paragraphs))
 
     # --- marking -------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.budget.money import Budget
 from engine.figures import GpuFigures
@@ -50,6 +50,10 @@ class View:
         chosen = current.run(self.run) if self.run is not None else None
         return chosen or current.live_run or current.runs[-1]
 
+    def of(self, run: RunSnapshot) -> View:
+        """The same picture with `run` selected."""
+        return replace(self, run=run.name)
+
     @property
     def next(self) -> NextAction | None:
         return self.current.next if self.current else None
@@ -84,12 +88,13 @@ class View:
             or (self.engine is not None and self.engine.live and (not self.engine.ready or bool(self.engine.stops_at)))
         )
 
-    def neighbour(self, step: int) -> str | None:
-        """Name of the run `step` columns to the right of the selected one, kept within the ends."""
+    def neighbour(self, step: int, of: RunSnapshot | None = None) -> str | None:
+        """Name of the run `step` columns to the right of the selected one, or of another, kept within the ends."""
         names = [run.name for run in self.runs]
-        if self.selected is None:
+        origin = of or self.selected
+        if origin is None or origin.name not in names:
             return None
-        place = names.index(self.selected.name) + step
+        place = names.index(origin.name) + step
         return names[min(max(place, 0), len(names) - 1)]
 
 

@@ -98,9 +98,7 @@ class _Growing:
             self.failures.append(failures)
             self._sizes_at.append(len(self._sizes))
 
-    def series(
-        self, check: CheckVerdict, confidence: float | None, test: Test | None, most: int
-    ) -> CheckSeries:
+    def series(self, check: CheckVerdict, confidence: float | None, test: Test | None, most: int) -> CheckSeries:
         decided = self._decided_at(check, test)
         places = spaced(len(self.failures), most, () if decided is None else (decided - 1,))
         bounded = confidence if not self._by_list and self._kind != "count" else None

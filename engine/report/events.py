@@ -251,9 +251,10 @@ def _afterwards(event: AnyEvent) -> Said | None:
 
 def _taken(event: KeeperStarted) -> Said:
     on = f", on {event.engine}" if event.engine else ""
+    author = event.author or "not known"
     if event.adopted:
-        return event.author, "had a new keeper adopt it" if event.found_alive else "found it dead", "warn"
-    return event.author, f"launched it{on}" if event.attempt == 1 else f"started attempt {event.attempt}{on}", "plain"
+        return author, "had a new keeper adopt it" if event.found_alive else "found it dead", "warn"
+    return author, f"launched it{on}" if event.attempt == 1 else f"started attempt {event.attempt}{on}", "plain"
 
 
 def _rung(event: Stopping) -> str:

@@ -14,10 +14,13 @@ from engine.campaign.grading import SEED_CHECKS
 from engine.campaign.models import Campaign, Parameters, Target
 from engine.campaign.parameters import assign
 from engine.errors import PilothouseError
-from engine.figures import EngineFigures, GpuFigures
+from engine.figures import EngineFigures, GpuFigures, RunProcesses
 from engine.policy.actions import NextAction
+from engine.qc.metrics import is_kept
 from engine.qc.verdicts import CheckVerdict, DetectorEvidence, GateVerdict, Needs, Verdict
+from engine.report.events import RunEvent, RunEvents
 from engine.report.samples import Sample, Samples, Wanted
+from engine.report.series import RunSeries
 from engine.service import LaunchPlan
 from engine.snapshot import (
     CampaignSnapshot,
@@ -355,6 +358,12 @@ def seed_story(**changes: Any) -> Snapshot:
     return snapshot(campaign(run(), live_run(), **{"next": WAIT, **changes}))
 
 
+def acted(run: RunSnapshot) -> RunEvents:
+    """What is known to have happened to a run where nothing but its actions is."""
+    happened = [RunEvent(each.time, 1, each.author, each.action, pending=each.pending) for each in run.actions]
+    return RunEvents(tuple(happened))
+
+
 class FakeService:
     """Serves `snapshot`; `calls` lists what was asked. `refuse` is raised by every call that changes something."""
 
@@ -386,6 +395,11 @@ class FakeService:
         self.read_may_end = threading.Event()
         self.read_may_end.set()
         self.read_error: Exception | None = None
+        self.series: dict[str, RunSeries] = {}
+        self.happened: dict[str, RunEvents] = {}
+        self.living: dict[str, RunProcesses] = {}
+        self.looks: list[tuple[str, str]] = []
+        self.look_error: PilothouseError | None = None
 
     def poll(self) -> Snapshot:
         if self.poll_error is not None:
@@ -419,6 +433,10 @@ class FakeService:
             raise PilothouseError("nothing to do")
         return current.next
 
+    def launch(self, campaign: str, run: str | None, assignments: Sequence[str], say: Callable[[str], None]) -> str:
+        self._note("launch", campaign, run, *assignments)
+        return f"{campaign}/{run}"
+
     def cancel_idle(self, campaign: str) -> IdleCountdown:
         self._note("cancel_idle", campaign)
         assert self.cancel_may_end.wait(20)
@@ -436,7 +454,7 @@ class FakeService:
         forecast = Forecast(parameters.response.max_tokens / 100, 1234.0, "as iteration-1")
         return LaunchPlan(run or "", parameters, "iteration-1", Target(), forecast, PLAN)
 
-    def samples(self, run_id: str, wanted: Wanted, most: int) -> Samples:
+    def samples(self, run_id: str, wanted: Wanted, most: int, *, near: int = 0) -> Samples:
         self.read.append(wanted)
         assert self.read_may_end.wait(20)
         if self.read_error is not None:
@@ -446,7 +464,33 @@ class FakeService:
             for one in self.records
         ]
         found = [one for one in known if wanted.takes(one.record, one.flags, one.marks)]
-        return Samples(run_id, wanted, dict(self.detectors), found[:most], len(found), len(known))
+        kinds = dict.fromkeys(kind for one in known for kind, flag in one.flags.items() if flag)
+        flagged = {kind: sum(one.flags.get(kind, False) for one in known) for kind in kinds}
+        kept = sum(is_kept(one.record) for one in known)
+        start = max(0, min(sum(one.index < near for one in found) - most // 2, len(found) - most))
+        shown = found[start : start + most]
+        return Samples(run_id, wanted, dict(self.detectors), shown, len(found), len(known), start, kept, flagged)
+
+    def _look(self, what: str, run_id: str, found: Callable[[RunSnapshot], Any]) -> Callable[[RunSnapshot], Any]:
+        def look(run: RunSnapshot) -> Any:
+            self.looks.append((what, run_id))
+            if self.look_error is not None:
+                raise self.look_error
+            return found(run)
+
+        return look
+
+    def metric_series(self, run_id: str) -> Callable[[RunSnapshot], RunSeries]:
+        return self._look("metrics", run_id, lambda _: self.series.get(run_id, RunSeries((), nothing="no records")))
+
+    def events(self, run_id: str) -> Callable[[RunSnapshot], RunEvents]:
+        return self._look("events", run_id, lambda run: self.happened.get(run_id, acted(run)))
+
+    def processes(self, run_id: str) -> Callable[[RunSnapshot], RunProcesses]:
+        return self._look("processes", run_id, lambda _: self.living.get(run_id, RunProcesses("pod-7")))
+
+    def rulers(self) -> Sequence[Path]:
+        return ()
 
     def mark(self, run_id: str, kind: str, marks: Mapping[int, bool], *, detector: str | None = None) -> str:
         self.marked_of.append(detector)

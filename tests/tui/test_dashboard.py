@@ -296,9 +296,9 @@ async def test_help_begins_with_the_screen_it_was_asked_for_on_and_q_closes_it()
     async with opened(pictures.FakeService(pictures.seed_story())) as screen:
         for key, first in (
             ("l", "Log"),
-            ("c", "Comparison"),
-            ("h", "Comparison and history"),
-            ("f", "Flagged samples"),
+            ("c", "Pages: "),
+            ("h", "A run's pages"),
+            ("f", "Samples"),
         ):
             await screen.press(key, "question_mark")
             assert screen.dialog().text.startswith(first)

@@ -192,7 +192,7 @@ async def test_l_opens_its_log_and_back_leads_to_the_dialog(tmp_path: Path) -> N
         await screen.until(lambda: on_top(screen, LogScreen))
         await screen.until(lambda: "INFO: loading the model" in screen.painted)
         assert "stage1/engine-1 · run.log" in screen.painted
-        assert "● following" in screen.painted
+        assert "● follows" in screen.painted
         await screen.press("escape")
         assert on_top(screen, EngineScreen)
         assert "used by iteration-1" in screen.painted

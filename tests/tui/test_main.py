@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import re
 import signal
 import subprocess
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -93,12 +96,15 @@ def test_an_engine_that_goes_on_costs_money_and_is_named_at_the_end(tmp_path: Pa
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_leaves_the_terminal_clean(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_leaves_the_terminal_clean_and_says_what_goes_on_where_somebody_is_left(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     with application(tmp_path) as screen:
         screen.read("q quit")
         screen.process.send_signal(number)
         assert screen.read_to_end() == 128 + number
         assert LEFT_ALTERNATE_SCREEN in screen.raw
+        assert (b"stage1/iteration-1 goes on; pilothouse" in screen.raw) == (number == signal.SIGTERM)
         assert b"Traceback" not in screen.raw
 
 
@@ -147,3 +153,102 @@ def test_quitting_names_the_folder_when_it_is_another(tmp_path: Path) -> None:
         screen.type(b"q")
         assert screen.read_to_end() == 0
         assert f"goes on; cd '{elsewhere}' && pilothouse shows it again" in screen.raw.decode()
+
+
+# --- terminals ---------------------------------------------------------------------------------------------------
+
+RENDITION = re.compile(rb"\x1b\[([0-9;]*)m")
+COLOUR = re.compile(rb"(?:^|;)(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;|$)")
+
+
+def colours(raw: bytes) -> set[bytes]:
+    """Every rendition that sets a colour other than the terminal's own."""
+    return {found for found in RENDITION.findall(raw) if COLOUR.search(found)}
+
+
+@contextmanager
+def opened_with(tmp_path: Path, *variables: str) -> Iterator[Terminal]:
+    """The application under these environment variables, once it is drawn."""
+    with terminal(["env", *variables, sys.executable, "-c", APPLICATION], tmp_path) as screen:
+        screen.read("q quit")
+        yield screen
+
+
+def test_without_colours_none_is_sent_and_what_is_chosen_is_still_seen(tmp_path: Path) -> None:
+    with opened_with(tmp_path, "NO_COLOR=1") as screen:
+        screen.type(b"s")
+        assert "▸ no (n) ◂" in screen.read("stop it")
+        assert not colours(screen.raw)
+        renditions = b";".join(RENDITION.findall(screen.raw)).split(b";")
+        assert {b"1", b"2", b"4", b"7"} <= set(renditions), "bold, dim, underlined, reversed"
+    with opened_with(tmp_path, "TERM=xterm-256color") as screen:
+        assert colours(screen.raw)
+
+
+@pytest.mark.parametrize("kind", ["linux", "xterm", "xterm-16color", "screen"])
+def test_a_terminal_of_few_colours_is_given_its_own(tmp_path: Path, kind: str) -> None:
+    with opened_with(tmp_path, f"TERM={kind}", "COLORTERM=") as screen:
+        assert "iteration-1 ● running" in screen.text
+        used = {part for found in colours(screen.raw) for part in found.split(b";")}
+        assert {b"31", b"32", b"33"} <= used, "red, green and yellow as the terminal has them"
+        assert not {b"38", b"48"} & used
+
+
+@pytest.mark.parametrize("kind", ["dumb", "unknown"])
+def test_on_a_terminal_that_cannot_show_it_it_says_why_not(tmp_path: Path, kind: str) -> None:
+    with terminal(["env", f"TERM={kind}", sys.executable, "-c", APPLICATION], tmp_path) as screen:
+        assert screen.read_to_end() == 2
+        assert f"TERM={kind}" in screen.text
+        assert "pilothouse status" in screen.text
+        assert b"\x1b" not in screen.raw
+
+
+def test_settings_that_cannot_be_used_do_not_keep_it_from_opening(tmp_path: Path) -> None:
+    file = tmp_path / "config" / "pilothouse" / "settings.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("theme: nord\nrefresh: 2\n")
+    with terminal([sys.executable, "-c", APPLICATION], tmp_path) as screen:
+        assert "unknown key 'refresh'" in screen.read("to do:")
+        assert ":2, refresh" in screen.text
+        screen.type(b"\r")
+        assert "iteration-1 ● running" in screen.read("q quit")
+
+
+def test_what_is_copied_reaches_the_terminal(tmp_path: Path) -> None:
+    with opened_with(tmp_path) as screen:
+        screen.type(b"y")
+        screen.read("its folder")
+        screen.type(b"i")
+        screen.read("Sent to the clipboard")
+        assert b"\x1b]52;c;" + base64.b64encode(b"stage1/iteration-1") + b"\x07" in screen.raw
+
+
+OSC = re.compile(rb"\x1b\][^\x07]*\x07")
+ENDS = """
+def poll():
+    story = pictures.seed_story()
+    lost = pictures.snapshot(pictures.campaign(pictures.run(), pictures.live_run(state="lost")))
+    return lost if Path("end").exists() else story
+service.poll = poll
+"""
+
+
+def test_an_end_rings_the_bell_and_is_handed_to_the_terminal(tmp_path: Path) -> None:
+    code = APPLICATION.replace("engine.service.Service =", f"{ENDS}engine.service.Service =")
+    argv = ["env", "-u", "TMUX", "PILOTHOUSE_NOTIFY=bell,osc9", sys.executable, "-c", code]
+    with terminal(argv, tmp_path) as screen:
+        screen.read("iteration-1 ● running")
+        assert b"\x07" not in OSC.sub(b"", screen.raw)
+        (tmp_path / "end").touch()
+        screen.read("iteration-1 ? lost")
+        screen.type(b"q")
+        screen.read_to_end()
+        assert screen.raw.count(b"\x1b]9;Pilothouse: stage1/iteration-1 is lost\x07") == 1
+        assert OSC.sub(b"", screen.raw).count(b"\x07") == 1
+
+
+def test_a_shell_learns_what_it_may_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_PILOTHOUSE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "pilothouse st")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    assert python("-m", "tui").stdout.split() == ["stop", "status"]

@@ -1,26 +1,31 @@
-"""Flagged samples: read off the event loop, the flagged span marked, right or a false alarm by one key."""
+"""A run's records: read off the event loop, what is flagged marked in them, right or a false alarm by one key."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from engine.errors import NotFoundError, RefusedError
 from engine.marks import OtherDetectorError
-from engine.report.samples import Wanted
+from engine.report.samples import Samples, Wanted
 from tests.tui import pictures
 from tests.tui.driving import Screen, opened
 from tui.cells import plain
-from tui.panels.sample import kind_line, marked_rows, sample_lines
-from tui.sample_operations import MOST
+from tui.panels.marked_text import marked_rows
+from tui.panels.sample import Shown, sample_lines
+from tui.panels.sample_filters import filter_line
+from tui.sample_operations import LONGEST_COPY, MOST
 from tui.screens.samples import SamplesScreen
 
 
 def flagged(*indices: int, **run: object) -> pictures.FakeService:
-    """A pilot of which the records `indices` are flagged."""
+    """A pilot of which the records `indices` are flagged by the first detector of its gate."""
+    run = {"gate": replace(pictures.PILOT_GATE, detectors=(pictures.detector(flagged=len(indices)),)), **run}
     service = pictures.FakeService(pictures.snapshot(pictures.campaign(pictures.run(**run))))
     service.records = [pictures.sample(index) for index in indices]
     return service
@@ -41,15 +46,17 @@ async def test_it_shows_what_is_flagged_with_the_span_and_what_is_known_of_the_r
     async with looking(flagged(3, 7)) as (screen, samples):
         await screen.until(lambda: "#3" in samples.text)
         for words in (
-            "stage1/pilot · flagged samples",
-            "1 of 2",
-            "▸ runaway ◂",
-            "markers-v2 flags 2 of 2 records",
+            "stage1/pilot · samples",
+            "1 of 2 · #3",
+            "all 2  kept 2  rejected 0  ▸ runaway 2 ◂",
+            "markers-v2 flags 2 of",
             "#3 kept",
-            "– not marked",
+            "runaway: – not marked",
             "Question 3?",
-            "pair: good, 2.31 nats",
-            "length after 80 tokens · also flagged token limit",
+            "instruction: no verdict in this record",
+            "pair:        good, confident: margin 2.31 nats, 1.00 wanted",
+            "length after 80 tokens",
+            "runaway · token limit as a whole",
             "⟦Instruction: and the next one?⟧",
             "t right",
             "x false alarm",
@@ -138,29 +145,37 @@ async def test_only_unmarked_ones_can_be_gone_through_until_none_is_left() -> No
         await screen.until(lambda: "1 of 3" in screen.painted)
 
 
-async def test_more_than_fit_are_counted_and_the_next_ones_come_when_those_are_marked() -> None:
+async def test_the_next_unmarked_ones_come_when_those_that_were_read_are_marked() -> None:
     service = flagged(*range(MOST + 2))
     async with looking(service) as (screen, samples):
-        await screen.until(lambda: f"1 of {MOST}, the first of {MOST + 2}" in screen.painted)
+        await screen.until(lambda: f"1 of {MOST + 2}" in screen.painted)
         service.marks = {("runaway", index): True for index in range(MOST - 1)}
         service.records = [pictures.sample(index) for index in range(2 * MOST + 1)]
         await screen.press("m")
-        await screen.until(lambda: f"the first of {MOST + 2}" in screen.painted)
+        await screen.until(lambda: f"only unmarked 1 of {MOST + 2}" in screen.painted)
         for _ in range(MOST):
             samples.do_mark_right()
         await screen.until(lambda: "1 of 2" in screen.painted, "those behind the first hundred")
 
 
-async def test_another_detector_is_one_key_away() -> None:
+async def test_another_filter_is_one_key_away() -> None:
     service = flagged(3)
     async with looking(service) as (screen, samples):
         await screen.until(lambda: samples.sample is not None)
         await screen.press("right")
-        await screen.until(lambda: "▸ token limit ◂" in samples.text and samples.sample is not None)
-        assert "flagged token limit as a whole" in samples.text
-        await screen.press("left", "left")
-        await screen.until(lambda: "None of 1 records is flagged repetition" in samples.text)
-        assert service.read[-1] == Wanted(flag="repetition")
+        await screen.until(lambda: "▸ token limit 1 ◂" in samples.text and samples.sample is not None)
+        assert "token limit as a whole" in samples.text
+        assert "token limit: – not marked" in samples.text
+        await screen.press("tab")
+        await screen.until(lambda: "None of 1 records is flagged delimiter" in samples.text)
+        await screen.press("left", "left", "left")
+        await screen.until(lambda: "None of 1 records is rejected" in samples.text)
+        assert service.read[-1] == Wanted(kept=False)
+        await screen.press("shift+tab")
+        await screen.until(lambda: "▸ kept 1 ◂" in samples.text)
+        await screen.press("left")
+        await screen.until(lambda: "▸ all 1 ◂" in samples.text)
+        assert "1 records, 1 kept · flagged by" in samples.text
 
 
 async def test_a_suspect_detector_comes_first_with_its_reason_and_its_precision() -> None:
@@ -223,11 +238,16 @@ async def test_leaving_while_it_reads_is_possible() -> None:
 async def test_without_records_or_flags_it_says_so() -> None:
     service = flagged()
     async with looking(service) as (screen, samples):
-        await screen.until(lambda: "There are no records yet" in samples.text)
+        await screen.until(lambda: "There are no records: the run is succeeded" in samples.text)
         service.records = [pictures.sample(1, flags={}, spans={})]
         await screen.press("t", "n", "p", "r")
-        await screen.until(lambda: "None of 1 records is flagged runaway" in samples.text)
+        await screen.until(lambda: "no detector flags any" in samples.text)
+        assert "not flagged" in samples.text
+        await screen.press("t")
         assert service.calls == []
+        await screen.press("right", "right", "right")
+        await screen.until(lambda: "None of 1 records is flagged runaway" in samples.text)
+        assert "← and → turn to other filters" in samples.text
 
 
 async def test_a_run_that_cannot_be_read_says_why_and_what_to_do() -> None:
@@ -248,11 +268,12 @@ async def test_of_a_live_run_it_says_how_much_came_since_and_keeps_its_place() -
     )
     service.records = [pictures.sample(index) for index in (4, 6)]
     async with looking(service) as (screen, samples):
+        assert "▸ all" in samples.text, "nothing of the gate flags anything: all records"
         await screen.until(lambda: "3 more records since: r reads again" in samples.text)
         await screen.press("n")
         service.records.insert(0, pictures.sample(2))
         await screen.press("r")
-        await screen.until(lambda: "3 of 3" in screen.painted)
+        await screen.until(lambda: "3 of 3 · #6" in screen.painted)
         assert "#6 kept" in samples.text
 
 
@@ -273,7 +294,7 @@ async def test_a_long_sample_begins_where_its_flagged_span_is_and_scrolls(size: 
 
 def test_a_span_keeps_its_brackets_over_line_breaks_and_wraps() -> None:
     text = "An answer.\n\nInstruction: one that goes on for longer than a line has room"
-    lines = marked_rows(text, [(10, len(text))], 24)
+    lines = marked_rows(text, [(10, len(text), "runaway")], 24)
     assert plain(lines).splitlines() == [
         "An answer. ⏎",
         "⟦Instruction: one that",
@@ -284,22 +305,184 @@ def test_a_span_keeps_its_brackets_over_line_breaks_and_wraps() -> None:
 
 
 def test_text_without_blanks_is_broken_and_nothing_of_it_is_lost() -> None:
-    lines = marked_rows("x" * 30 + "漢" * 10, [(5, 8)], 16)
+    lines = marked_rows("x" * 30 + "漢" * 10, [(5, 8, "x")], 16)
     assert plain(lines).replace("\n", "") == "xxxxx⟦xxx⟧" + "x" * 22 + "漢" * 10
 
 
 def test_several_spans_are_each_marked_and_impossible_ones_are_passed_over() -> None:
-    assert plain(marked_rows("a b c", [(4, 5), (0, 1), (0, 1), (9, 12), (3, 2)], 20)) == "⟦a⟧ b ⟦c⟧"
+    assert (
+        plain(marked_rows("a b c", [(4, 5, "x"), (0, 1, "x"), (0, 1, "x"), (9, 12, "y"), (3, 2, "y")], 20))
+        == "⟦a⟧ b ⟦c⟧"
+    )
 
 
 def test_a_completion_of_which_nothing_was_cut_is_shown_once() -> None:
     raw = pictures.sample(1).record["raw_response"]
-    lines, first = sample_lines(pictures.sample(1, record={"response": raw}), "runaway", None, 78)
+    lines, first = sample_lines(Shown(pictures.sample(1, record={"response": raw}), ("runaway",)), 78)
     assert plain(lines).count("Answer 1.") == 1
     assert "⟦" in plain(lines[first : first + 1])
 
 
-def test_the_chosen_detector_is_in_sight_however_many_there_are() -> None:
-    kinds = tuple(f"detector_{number}" for number in range(12))
-    for chosen in kinds:
-        assert f"▸ {chosen.replace('_', ' ')} ◂" in plain([kind_line(kinds, chosen, 60)])
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_chosen_filter_is_in_sight_however_many_there_are(width: int) -> None:
+    filters = [Wanted(), *(Wanted(flag=f"detector_{number}") for number in range(12))]
+    flagged = {f"detector_{number}": 1_000 + number for number in range(12)}
+    read = Samples("c/pilot", Wanted(), {}, [], 0, 15_000, flagged=flagged)
+    for number in range(12):
+        text = plain([filter_line(filters, filters[number + 1], read, width)])
+        assert f"▸ detector {number} {1_000 + number:,} ◂" in text
+        assert "← → filter" in text
+        assert f"▸ detector {number} ◂" in plain([filter_line(filters, filters[number + 1], None, width)])
+    assert plain([filter_line(filters, filters[0], read, width)]).startswith(" ▸ all 15,000 ◂  detector 0 1,000")
+
+
+def test_what_several_detectors_flag_is_marked_for_each() -> None:
+    rows = marked_rows("one two three four", [(4, 13, "runaway"), (8, 18, "repetition")], 80)
+    assert plain(rows) == "one ⟦runaway│ two ⟧⟦runaway, repetition│ three⟧ ⟦repetition│ four⟧"
+
+
+async def test_every_flag_of_a_record_is_marked_in_its_text_whatever_the_filter() -> None:
+    service = flagged(3)
+    both = {"runaway": [("raw_response", 0, 6)], "blue": [("response", 0, 6)], "twice": [("raw_response", 7, 8)]}
+    service.records = [pictures.sample(3, flags=dict.fromkeys(both, True), spans=both)]
+    async with looking(service) as (screen, samples):
+        await screen.until(lambda: samples.sample is not None)
+        assert "⟦Answer⟧ 3." in samples.text
+        assert "⟦runaway│ Answer⟧ ⟦twice│ 3⟧." in samples.text
+        await screen.press("left")
+        await screen.until(lambda: "▸ rejected 0 ◂" in samples.text)
+        await screen.press("left")
+        await screen.until(lambda: "▸ kept 1 ◂" in samples.text and samples.sample is not None)
+        assert "⟦runaway│ Answer⟧ ⟦twice│ 3⟧." in samples.text
+
+
+async def test_among_all_records_a_mark_is_that_of_the_flag_that_is_named_and_unmarked_ones_can_be_asked_for() -> None:
+    service = flagged(3, 7, gate=pictures.PILOT_GATE)
+    service.records.insert(0, pictures.sample(1, flags={"runaway": False}, spans={}))
+    async with looking(service) as (screen, samples):
+        await screen.until(lambda: "1 of 3 · #1" in screen.painted)
+        await screen.press("x")
+        assert "#1 kept" in samples.text, "nothing is flagged in it, so nothing is marked and it stays"
+        await screen.press("n", "x")
+        await screen.until(lambda: service.marks == {("runaway", 3): False})
+        assert "#7 kept" in samples.text
+        await screen.press("m")
+        await screen.until(lambda: "only unmarked 1 of 1 · #7" in screen.painted)
+        await screen.press("t")
+        await screen.until(lambda: "Nothing that is flagged (all) is unmarked: m shows all." in samples.text)
+
+
+CRITICS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
+    (
+        {"pair_critic": {"good": False, "confident": False, "margin": 0.2}},
+        ("pair:        bad, unsure: margin 0.20 nats, 1.00 wanted", "instruction: no verdict in this record"),
+    ),
+    ({"pair_critic": {"good": True}}, ("pair:        good, no margin in this record",)),
+    ({"pair_critic": {"good": True, "margin": float("nan")}}, ("good, no margin in this record",)),
+    ({"pair_critic": "good"}, ("this record holds no critic's verdict, and no margin",)),
+    ({"pair_critic": None}, ("this record holds no critic's verdict, and no margin",)),
+]
+
+
+@pytest.mark.parametrize(("record", "words"), CRITICS)
+def test_critics_are_told_with_their_margins_and_what_is_lacking_plainly(
+    record: dict[str, Any], words: tuple[str, ...]
+) -> None:
+    lines, _ = sample_lines(Shown(pictures.sample(1, record=record), ("runaway",), threshold=1.0), 78)
+    for each in words:
+        assert each in plain(lines)
+
+
+async def test_the_threshold_is_the_runs_own_and_left_out_where_its_parameters_are_not_known() -> None:
+    for known in (True, False):
+        async with looking(flagged(3, parameters_known=known)) as (screen, samples):
+            await screen.until(lambda samples=samples: "margin 2.31 nats" in samples.text)
+            assert ("1.00 wanted" in samples.text) is known
+
+
+async def test_going_on_reads_more_around_the_record_in_sight_and_back_again() -> None:
+    service = flagged(*range(0, 5 * MOST, 2), gate=pictures.PILOT_GATE)
+    async with looking(service) as (screen, samples):
+        total = len(service.records)
+        await screen.until(lambda: f"1 of {total} · #0" in screen.painted)
+        for number in range(10, total, 10):
+            for _ in range(10):
+                samples.do_next_sample()
+            await screen.until(lambda number=number: shown_number(samples) == 2 * number)
+        await screen.press(*["n"] * 12)
+        assert len(service.read) <= total // (MOST // 4), "many steps to a read"
+        await screen.until(lambda: f"{total} of {total} · #{2 * total - 2}" in screen.painted)
+        for number in range(total - 11, 0, -10):
+            for _ in range(10):
+                samples.do_previous_sample()
+            await screen.until(lambda number=number: shown_number(samples) == 2 * number)
+        await screen.press(*["p"] * 12)
+        await screen.until(lambda: f"1 of {total} · #0" in screen.painted)
+
+
+async def test_a_person_who_is_faster_than_the_reading_waits_at_the_end_of_what_was_read() -> None:
+    service = flagged(*range(3 * MOST), gate=pictures.PILOT_GATE)
+    async with looking(service) as (screen, samples):
+        await screen.until(lambda: samples.sample is not None)
+        service.read_may_end.clear()
+        for _ in range(MOST - 1):
+            samples.do_next_sample()
+        assert len(service.read) == 2, "read ahead once"
+        assert shown_number(samples) == MOST - 1
+        assert "reading" not in screen.painted
+        samples.do_next_sample()
+        await screen.pilot.pause()
+        assert shown_number(samples) == MOST - 1
+        service.read_may_end.set()
+        await screen.until(lambda: shown_number(samples) == MOST)
+        await screen.press("p")
+        assert shown_number(samples) == MOST - 1
+
+
+def shown_number(samples: SamplesScreen) -> int | None:
+    return samples.sample.index if samples.sample is not None else None
+
+
+async def test_a_record_is_gone_to_by_its_number() -> None:
+    service = flagged(*range(0, 5 * MOST, 2), gate=pictures.PILOT_GATE)
+    async with looking(service) as (screen, samples):
+        await screen.until(lambda: samples.sample is not None)
+        for key, number, place in (("number_sign", 400, 201), ("colon", 3, 3), ("number_sign", 9_999, 250)):
+            await screen.press(key)
+            assert "go to a record" in screen.dialog().text
+            await screen.press("ctrl+u", *str(number), "enter")
+            await screen.until(lambda place=place: f"{place} of 250" in screen.painted)
+        assert samples.sample is not None
+        assert samples.sample.index == 498
+
+
+async def test_a_number_that_the_filter_leaves_out_is_said_to_be_left_out() -> None:
+    service = flagged(2, 4, 6)
+    async with opened(service, notices=True) as screen:
+        await screen.press("f")
+        await screen.until(lambda: "1 of 3" in screen.painted)
+        await screen.press("number_sign", "ctrl+u", "5", "enter")
+        await screen.until(lambda: "3 of 3 · #6" in screen.painted)
+        await screen.until(lambda: "#5 is not among these" in screen.painted)
+
+
+async def test_a_record_is_copied_as_json_and_one_that_is_too_long_is_named_by_its_line() -> None:
+    service = flagged(3, 7, folder="artifacts/stage1/pilot")
+    service.records[1] = pictures.sample(7, line=42, record={"response": "漢" * (LONGEST_COPY // 3)})
+    async with looking(service) as (screen, samples):
+        await screen.until(lambda: samples.sample is not None)
+        await screen.press("y")
+        assert json.loads(screen.app.clipboard) == service.records[0].record
+        await screen.press("n", "y")
+        assert json.loads(screen.app.clipboard) == service.records[0].record
+        assert "artifacts/stage1/pilot/records.jsonl:42" in screen.dialog().text
+
+
+async def test_a_program_of_its_own_that_writes_no_records_is_told_from_a_run_that_has_none_yet() -> None:
+    service = flagged(rules=(("generator.kind", "command"),))
+    async with looking(service) as (screen, samples):
+        await screen.until(lambda: "a program of its own" in samples.text)
+        assert "pilothouse import" in samples.text
+    live = pictures.live_run(counts=replace(pictures.live_run().counts, records=0))
+    async with looking(pictures.FakeService(pictures.snapshot(pictures.campaign(live)))) as (screen, samples):
+        await screen.until(lambda: "There are no records yet: the run has finished no item. r reads" in samples.text)

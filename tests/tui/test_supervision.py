@@ -9,7 +9,7 @@ import pytest
 from rich.cells import cell_len
 
 from engine.errors import RefusedError
-from engine.snapshot import IdleCountdown, LoggedAction, RunSnapshot, Snapshot
+from engine.snapshot import IdleCountdown, RunSnapshot, Snapshot
 from tests.tui import pictures
 from tests.tui.driving import opened
 from tui import formatting
@@ -19,7 +19,6 @@ from tui.panels.arrange import PARTS, Drawn, draw
 from tui.panels.states import process_look
 from tui.screens.confirm import StopScreen
 from tui.screens.dialog import NoticeScreen
-from tui.screens.history import HistoryScreen, history_lines
 from tui.view import View
 
 SIZES = [(80, 24), (60, 16), (140, 40)]
@@ -185,74 +184,6 @@ def test_the_latest_action_is_in_the_facts(size: tuple[int, int], coming: Any) -
     assert ("watchdog noticed that it stalled" in facts) == (size[0] > 80)
     taken = replace(acted, actions=(*acted.actions[:2], replace(pictures.ASKED, pending=False)))
     assert "not taken yet" not in plain(drawn(of(taken, next=coming), size).facts)
-
-
-@pytest.mark.parametrize("size", SIZES)
-async def test_h_opens_all_actions_newest_last_and_scrolled_to_the_end(size: tuple[int, int]) -> None:
-    many = tuple(
-        LoggedAction(f"2027-01-{14 + number // 25:02d}T08:{number:02d}:00Z", "kim@pod-7", f"did thing {number} to it")
-        for number in range(49)
-    )
-    service = pictures.FakeService(of(pictures.live_run(actions=(*many, pictures.ASKED))))
-    async with opened(service, size) as screen:
-        await screen.press("h")
-        assert isinstance(screen.app.screen, HistoryScreen)
-        assert "stage1/iteration-1 · history" in screen.painted
-        await screen.until(lambda: "ann@pod-9  asked to stop it" in screen.painted, "the newest action")
-        lines = [line.strip() for line in screen.painted.splitlines()]
-        assert any(line.startswith("⚠ not taken yet") for line in lines)
-        place = next(number for number, line in enumerate(lines) if "asked to stop it" in line)
-        assert "did thing 48" in lines[place - 1]
-        await screen.press("home")
-        await screen.until(lambda: "did thing 0 " in screen.painted, "the oldest action")
-        assert "the latest 50 actions" in screen.painted
-        await screen.press("h")
-        assert screen.app.screen is screen.dashboard
-
-
-def test_actions_stand_under_the_day_they_were_done_on_and_long_ones_are_wrapped() -> None:
-    actions = (
-        LoggedAction("2027-01-14T12:00:00Z", "kim@pod-7", "launched it"),
-        LoggedAction("2027-01-15T12:00:00Z", "policy", "started attempt 2"),
-        LoggedAction("2027-01-15T12:00:01Z", "someone@a-host-with-a-very-long-name", "word " * 30 + "the end"),
-        LoggedAction("once", "ann@pod-9", "asked to stop it", pending=True),
-    )
-    lines = history_lines(view_of(of(pictures.live_run(actions=actions))), 78)
-    text = plain(lines)
-    assert max(cell_len(line) for line in text.splitlines()) <= 78
-    days = [line.strip() for line in text.splitlines() if not line.startswith("  ")]
-    assert days[1:] == ["2027-01-14", "2027-01-15", "time not known"]
-    assert "the end" in text
-    assert "…" in next(line for line in text.splitlines() if "someone@" in line)
-
-
-async def test_the_history_page_says_in_full_what_is_wrong() -> None:
-    """Also what a low window has no line for."""
-    long = "the disk is full " * 12 + "to the brim"
-    run = pictures.live_run(stalled=pictures.STALL, warnings=(long,), actions=(pictures.LAUNCHED,))
-    async with opened(pictures.FakeService(of(run)), LEAST) as screen:
-        assert "+1 more" in screen.painted
-        await screen.press("h", "home")
-        await screen.until(lambda: "last item at 08:02:41 UTC" in " ".join(screen.painted.split()))
-        assert "to the brim" in " ".join(screen.painted.split())
-        await screen.press("end")
-        await screen.until(lambda: "kim@pod-7  launched it" in screen.painted)
-
-
-async def test_the_history_stays_up_to_date_and_changes_with_the_run() -> None:
-    service = pictures.FakeService(of(pictures.live_run(actions=(pictures.LAUNCHED, pictures.ASKED))))
-    async with opened(service) as screen:
-        await screen.press("h")
-        await screen.until(lambda: "not taken yet" in screen.painted)
-        taken = replace(pictures.ASKED, pending=False)
-        service.snapshot = of(pictures.live_run(actions=(pictures.LAUNCHED, taken)))
-        await screen.until(lambda: "not taken yet" not in screen.painted)
-        assert "asked to stop it" in screen.painted
-        await screen.press("left")
-        assert "stage1/pilot · history" in screen.painted
-        assert "nobody has done anything to it yet" in screen.painted
-        await screen.press("question_mark")
-        assert screen.dialog().text.startswith("Comparison and history")
 
 
 # --- an idle machine -----------------------------------------------------------------------------------------------

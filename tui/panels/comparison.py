@@ -153,7 +153,7 @@ def _head(view: View, shape: Columns) -> Line:
 def _going(run: RunSnapshot) -> Cell:
     if formatting.is_stalled(run):
         return Cell(" ⚠", "warn", tint=True)
-    return Cell(" ●" if run.live else "  ", "accent", tint=True)
+    return Cell(" ●", "accent", tint=True) if run.live else Cell("  ", tint=True)
 
 
 def _row(label: str, target: tuple[str, str], groups: list[list[Cell]], evidence: Cell, shape: Columns) -> Line:

@@ -8,11 +8,11 @@ from tui.actions import Scope, footer_actions
 from tui.cells import Cell, Line
 from tui.view import View
 
-LAST = ("help", "command_palette", "quit")
+LAST = ("leave_samples", "leave_prompt", "leave_form", "close", "help", "command_palette", "quit")
 
 
 def footer_lines(view: View, width: int, scope: Scope = "dashboard") -> tuple[Line, ...]:
-    """One line; where it is too narrow the middle ones give way, never help, palette and quit."""
+    """One line; where it is too narrow the middle ones give way, never the way back, help, palette and quit."""
     actions = footer_actions(scope, view)
     kept = [action for action in actions if action.id in LAST]
     others = [action for action in actions if action.id not in LAST]

@@ -33,7 +33,7 @@ def _campaign(view: View, width: int) -> list[Cell]:
 def _generator(campaign: Campaign, width: int) -> str:
     """Model and backend; of a foreign program its command, since we know no more of it."""
     if campaign.generator.kind == "command":
-        return " ".join(campaign.generator.argv)[: width // 3]
+        return clean(" ".join(campaign.generator.argv), width // 3)
     model = campaign.model
     name = model.path.rstrip("/").rsplit("/", 1)[-1] if width < WIDE else model.path
     return f"{name} · {formatting.BACKEND_LABELS.get(model.backend, model.backend)}"

@@ -8,7 +8,7 @@ from tui.cells import Cell, Line, Role, cut, rule, spread, wrap
 from tui.view import View
 
 MOST_UNLESS = 2
-MARKS = {"wait": "○", "done": "✓", "blocked": "!", "review": "?"}
+MARKS = {"wait": "○", "done": "✓", "blocked": "!"}
 
 
 def next_lines(view: View, width: int, rows: int, *, unless: bool = True) -> tuple[Line, ...]:
@@ -32,9 +32,7 @@ def next_lines(view: View, width: int, rows: int, *, unless: bool = True) -> tup
         words = wrap(f"unless {action.unless}", width - indent - 1, min(MOST_UNLESS, body - len(lines)))
         lines += [(Cell(" " * indent), Cell(row, "dim")) for row in words]
     if command and rows > 1:
-        lines.append(
-            spread([Cell("   $ ", "rule"), Cell(command, "dim", action="copy_command")], _forecast(action), width)
-        )
+        lines.append(spread([Cell("   $ ", "rule"), Cell(command, "dim", action="copy")], _forecast(action), width))
     return (rule(title, width), *lines[: rows - len(warnings)], *warnings)
 
 
@@ -43,7 +41,7 @@ def _warning(text: str, width: int) -> Line:
 
 
 def _head(action: NextAction) -> list[Cell]:
-    if action.argv:
+    if action.argv or action.kind == "review":
         return [Cell(" "), Cell("⏎", "key", action="next"), Cell(f" {action.kind}  ", "accent", action="next")]
     mark = MARKS.get(action.kind, "○")
     role: Role = "good" if action.kind == "done" else "bad" if action.kind == "blocked" else "warn"

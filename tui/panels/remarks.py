@@ -81,7 +81,7 @@ def action_line(view: View, width: int) -> Line | None:
 def _action(action: LoggedAction) -> list[Cell]:
     cells = [
         Cell(f"{formatting.clock(action.time)} ", "dim"),
-        Cell(f"{action.author} ", action="history"),
-        Cell(action.action, action="history"),
+        Cell(f"{action.author} ", action="events"),
+        Cell(action.action, action="events"),
     ]
     return [*cells, Cell(" – not taken yet", "warn")] if action.pending else cells

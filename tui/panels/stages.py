@@ -4,6 +4,7 @@ nothing runs, the countdown to the command that is run on an idle machine."""
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 from engine.snapshot import RunSnapshot
 from tui import formatting
@@ -11,26 +12,44 @@ from tui.cells import Cell, Line, clean, cut, spread, width_of
 from tui.panels.states import stage_look
 from tui.view import View
 
+Group = tuple[Cell, ...]
+
+ARROW: Group = (Cell(" ▸ ", "rule"),)
+ELLIPSIS: Group = (Cell("…", "dim"),)
 LONGEST_LOADING = 24
 """Characters of how far a start is that the line of stages has room for."""
 
 
 def stage_lines(view: View, width: int) -> tuple[Line, ...]:
+    """As many runs with words as there is room for, the newest first; then as many with their sign only; then an
+    ellipsis after the first."""
     if view.current is None:
         return ((),)
-    runs = view.runs
-    line = _stages(view, len(runs), 0, in_full=True)
+    pending = _pending(view)
+
+    def stages(*, in_words: bool = True, in_full: bool = False) -> list[Group]:
+        selected = view.selected
+        return [_stage(view, run, run is selected, in_words=in_words, in_full=in_full) for run in view.runs]
+
+    line = _joined([*stages(in_full=True), *pending])
     if width_of(line) <= width:
         return (line,)
-    for detailed in range(len(runs), 0, -1):
-        line = _stages(view, detailed, 0)
-        if width_of(line) <= width:
-            return (line,)
-    for left_out in range(max(0, len(runs) - 1)):
-        line = _stages(view, 1, left_out)
-        if width_of(line) <= width:
-            return (line,)
-    return (cut(_stages(view, 1, max(0, len(runs) - 2)), width),)
+    groups, signs = stages(), stages(in_words=False)
+    needed = width_of(_joined([*groups, *pending]))
+    for number, sign in enumerate(signs[:-1]):
+        if needed <= width:
+            break
+        needed += width_of(sign) - width_of(groups[number])
+        groups[number] = sign
+    while needed > width and len(groups) > 2 and groups[1] is not groups[-1]:
+        if groups[1] == ELLIPSIS:
+            if len(groups) == 3:
+                break
+            needed -= width_of(groups.pop(2)) + width_of(ARROW)
+        else:
+            needed += width_of(ELLIPSIS) - width_of(groups[1])
+            groups[1] = ELLIPSIS
+    return (cut(_joined([*groups, *pending]), width),)
 
 
 def idle_lines(view: View, width: int) -> tuple[Line, ...]:
@@ -56,29 +75,15 @@ def idle_lines(view: View, width: int) -> tuple[Line, ...]:
     return (spread(countdown, keep, width),)
 
 
-def _stages(view: View, detailed: int, left_out: int, *, in_full: bool = False) -> Line:
-    """The last `detailed` runs with words, the others with their sign only; `left_out` of those after the first
-    give way to an ellipsis."""
-    runs = view.runs
-    groups: list[list[Cell]] = []
-    for number, run in enumerate(runs):
-        if 0 < number <= left_out:
-            if number == 1:
-                groups.append([Cell("…", "dim")])
-            continue
-        groups.append(_stage(view, run, in_words=number >= len(runs) - detailed, in_full=in_full))
-    groups.extend(_pending(view))
+def _joined(groups: Sequence[Group]) -> Line:
     cells: list[Cell] = [Cell(" ")]
     for number, group in enumerate(groups):
-        if number:
-            cells.append(Cell(" ▸ ", "rule"))
-        cells.extend(group)
+        cells += [*(ARROW if number else ()), *group]
     return tuple(cells)
 
 
-def _stage(view: View, run: RunSnapshot, *, in_words: bool, in_full: bool) -> list[Cell]:
+def _stage(view: View, run: RunSnapshot, selected: bool, *, in_words: bool, in_full: bool) -> Group:
     sign, word, role = stage_look(run, in_full=in_full)
-    selected = view.selected is not None and view.selected.name == run.name
     cells = [Cell(run.name, "strong" if selected else "text", underline=selected and len(view.runs) > 1)]
     cells.append(Cell(f" {sign} {word}" if in_words else f" {sign}", role))
     if run.live and in_words:
@@ -88,16 +93,16 @@ def _stage(view: View, run: RunSnapshot, *, in_words: bool, in_full: bool) -> li
         if run.loading:
             loading = formatting.loading(run.loading, run.engine)
             cells.append(Cell(f", {loading if in_full else clean(loading.split(',')[0], LONGEST_LOADING)}", "text"))
-    return cells
+    return tuple(cells)
 
 
-def _pending(view: View) -> list[list[Cell]]:
+def _pending(view: View) -> list[Group]:
     names = {run.name for run in view.runs}
-    pending: list[list[Cell]] = []
+    pending: list[Group] = []
     upcoming = view.next
     if upcoming and upcoming.run and upcoming.run not in names and upcoming.kind in ("launch", "iterate", "scale"):
         names.add(upcoming.run)
-        pending.append([Cell(upcoming.run, "text"), Cell(" ○ next", "accent")])
+        pending.append((Cell(upcoming.run, "text"), Cell(" ○ next", "accent")))
     if view.current and view.current.campaign and not any(name.startswith("scale") for name in names):
-        pending.append([Cell("scale", "dim"), Cell(" ○ pending", "dim")])
+        pending.append((Cell("scale", "dim"), Cell(" ○ pending", "dim")))
     return pending

@@ -20,7 +20,7 @@ def bindings(scope: Scope) -> list[Binding]:
     return [
         Binding(action.key, f"perform('{action.id}')", action.name, show=False, id=f"{scope}.{action.id}")
         for action in in_scope(scope)
-        if action.id != "command_palette"
+        if action.key and action.id != "command_palette"
     ]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import on
@@ -11,41 +12,73 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
 from engine.errors import PilothouseError
-from tui.cells import Cell
-from tui.screens.dialog import Dialog, Paragraph, choice_line
+from tui.actions import BY_ID
+from tui.cells import Cell, Line
+from tui.screens.base import bindings
+from tui.screens.dialog import Dialog, Paragraph, choice_lines
 from tui.widgets.cell_lines import CellLines
 
 LINES_OF_PROGRESS = 8
 
 
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A choice beside yes and no: which `action` of the table takes it, how it is named, what it does. `closes` the
+    question before."""
+
+    action: str
+    label: str
+    do: Callable[[], object]
+    closes: bool = False
+
+
 class ConfirmScreen(Dialog[bool | None]):
-    """Yes or no. Returns True only for a yes. With `edit` what is asked for can be changed first: that closes it."""
+    """Yes or no. Returns True only for a yes. With `edit` what is asked for can be changed first: that closes it. The
+    command that stands in it can be copied."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "answer(True)", show=False),
-        Binding("n,escape,q", "answer(False)", show=False),
-        Binding("left,shift+tab", "other(-1)", show=False),
-        Binding("right,tab", "other(1)", show=False),
-        Binding("e", "edit", show=False),
+        *bindings("question"),
         Binding("up", "up_or_down(-1)", show=False),
         Binding("down", "up_or_down(1)", show=False),
-        Binding("enter", "chosen", show=False),
     ]
 
-    def __init__(self, paragraphs: list[Paragraph], *, yes: str, edit: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self,
+        paragraphs: list[Paragraph],
+        *,
+        yes: str,
+        edit: Callable[[], object] | None = None,
+        others: Sequence[Other] = (),
+    ) -> None:
         super().__init__(paragraphs)
-        self._choices = [("no", "no (n)"), ("yes", f"{yes} (y)")]
-        self._edit = edit
-        if edit is not None:
-            self._choices.append(("edit", "edit (e)"))
+        self._yes = yes
+        self._others = [*([Other("edit", "edit (e)", edit, closes=True)] if edit is not None else []), *others]
+        if any(paragraph.command for paragraph in paragraphs):
+            self._others.append(Other("copy_shown", "copy (c)", self._copy))
         self._chosen = 0
 
-    def redraw(self) -> None:
-        super().redraw()
-        self.query_one("#choices", CellLines).show((choice_line(self._choices, self._chosen),))
+    @property
+    def choices(self) -> list[tuple[str, str]]:
+        """What can be chosen, as (action, label); the harmless one first."""
+        others = [(other.action, other.label) for other in self._others]
+        return [("no", "no (n)"), ("yes", f"{self._yes} (y)"), *others]
 
-    def action_other(self, step: int) -> None:
-        self._chosen = (self._chosen + step) % len(self._choices)
+    def choice_lines(self, width: int) -> tuple[Line, ...]:
+        return choice_lines(self.choices, self._chosen, width)
+
+    def action_perform(self, name: str) -> None:
+        match name:
+            case "choice_before":
+                self._move(-1)
+            case "choice_after":
+                self._move(1)
+            case "take_choice":
+                self.choose(self.choices[self._chosen][0])
+            case _:
+                self.choose(name)
+
+    def _move(self, step: int) -> None:
+        self._chosen = (self._chosen + step) % len(self.choices)
         self.redraw()
 
     def action_up_or_down(self, lines: int) -> None:
@@ -53,15 +86,7 @@ class ConfirmScreen(Dialog[bool | None]):
         if self._scrolls:
             self.action_scroll_text(lines)
         else:
-            self.action_other(lines)
-
-    def action_chosen(self) -> None:
-        self.choose(self._choices[self._chosen][0])
-
-    def action_edit(self) -> None:
-        if self._edit is not None:
-            self.dismiss(None)
-            self._edit()
+            self._move(lines)
 
     def action_answer(self, yes: bool) -> None:
         self.dismiss(yes)
@@ -70,10 +95,24 @@ class ConfirmScreen(Dialog[bool | None]):
         self.action_answer(False)
 
     def choose(self, choice: str) -> None:
-        if choice == "edit":
-            self.action_edit()
+        if choice in ("no", "close"):
+            self.action_answer(False)
+        elif choice == "yes":
+            self.action_answer(True)
         else:
-            self.action_answer(choice == "yes")
+            for other in self._others:
+                if other.action == choice:
+                    self._take(other)
+                    return
+
+    def _take(self, other: Other) -> None:
+        if other.closes:
+            self.dismiss(None)
+        other.do()
+
+    def _copy(self) -> None:
+        self.app.copy_to_clipboard(next(paragraph.text for paragraph in self._paragraphs if paragraph.command))
+        self.app.notify("copied (where the terminal allows it)", markup=False, timeout=4)
 
 
 class UnderWayScreen(ConfirmScreen):
@@ -81,13 +120,21 @@ class UnderWayScreen(ConfirmScreen):
     first step, `going` what goes on when the dialog is left, `done` how a good end begins."""
 
     def __init__(
-        self, paragraphs: list[Paragraph], begin: Callable[[], bool], *, yes: str, first: str, going: str, done: str
+        self,
+        paragraphs: list[Paragraph],
+        begin: Callable[[], bool],
+        *,
+        yes: str,
+        first: str,
+        going: str,
+        done: str,
+        others: Sequence[Other] = (),
     ) -> None:
-        super().__init__(paragraphs, yes=yes)
+        super().__init__(paragraphs, yes=yes, others=others)
         self._head = paragraphs[0]
         self._begin = begin
         self._first, self._going, self._done = first, going, done
-        self._asked = True
+        self._asked, self._ended = True, False
         self._progress: list[str] = []
 
     @property
@@ -95,17 +142,22 @@ class UnderWayScreen(ConfirmScreen):
         """It was asked for and this dialog shows it."""
         return not self._asked
 
-    def action_other(self, step: int) -> None:
+    @property
+    def choices(self) -> list[tuple[str, str]]:
         if self._asked:
-            super().action_other(step)
+            return super().choices
+        return [("close", "close" if self._ended else f"close (esc); {self._going} goes on")]
 
     def action_answer(self, yes: bool) -> None:
         if self._asked and yes and self._begin():
-            self._asked = False
-            self._choices, self._chosen = [("close", f"close (esc); {self._going} goes on")], 0
-            self.progress(self._first)
+            self.started()
         else:
             self.dismiss(yes and self._asked)
+
+    def started(self) -> None:
+        """What was asked for has begun."""
+        self._asked, self._chosen = False, 0
+        self.progress(self._first)
 
     def progress(self, text: str) -> None:
         """One more step."""
@@ -115,7 +167,7 @@ class UnderWayScreen(ConfirmScreen):
 
     def finish(self, result: str, error: PilothouseError | None) -> None:
         """It ended: say how."""
-        self._choices = [("close", "close")]
+        self._ended, self._chosen = True, 0
         steps = [Paragraph(f"· {step}", "dim") for step in self._progress[-LINES_OF_PROGRESS:]]
         if error is None:
             self._show([*steps, Paragraph(""), Paragraph(f"✓ {self._done}{result}", "good")])
@@ -127,11 +179,77 @@ class UnderWayScreen(ConfirmScreen):
 
 
 class StopScreen(UnderWayScreen):
-    """A stop, shown until it is verified."""
+    """A stop, shown until it is verified. `at_once` begins one that waits for nothing, or makes the one that is under
+    way such a one; None where that cannot be."""
 
-    def __init__(self, paragraphs: list[Paragraph], begin: Callable[[], bool], *, yes: str = "stop it") -> None:
+    def __init__(
+        self,
+        paragraphs: list[Paragraph],
+        begin: Callable[[], bool],
+        *,
+        yes: str = "stop it",
+        at_once: Callable[[], bool] | None = None,
+    ) -> None:
         first = "asked its keeper to stop it"
-        super().__init__(paragraphs, begin, yes=yes, first=first, going="the stop", done="verified: ")
+        self._at_once = at_once
+        others = [Other("at_once", "at once (k)", self._hurry)] if at_once is not None else []
+        super().__init__(paragraphs, begin, yes=yes, first=first, going="the stop", done="verified: ", others=others)
+
+    @property
+    def choices(self) -> list[tuple[str, str]]:
+        hurry = [("at_once", "at once (k)")] if self.under_way and not self._ended and self._at_once is not None else []
+        return [*super().choices, *hurry]
+
+    def _hurry(self) -> None:
+        """Once: what is under way at once cannot be hurried more."""
+        at_once = self._at_once
+        if at_once is None or self._ended or not at_once():
+            return
+        self._at_once = None
+        if self._asked:
+            self.started()
+        else:
+            self.progress("asked its keeper to stop it at once")
+
+
+class ReviewScreen(Dialog[str | None]):
+    """Says what a person has to look at; returns the action that is wanted then, None to leave it."""
+
+    WAYS: ClassVar[tuple[str, ...]] = ("samples", "metrics", "compare", "own_launch")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(BY_ID[name].key, f"take('{name}')", show=False) for name in WAYS),
+        Binding("enter", "chosen", show=False),
+        Binding("q", "dismiss_dialog", show=False),
+        Binding("left,shift+tab", "move(-1)", show=False),
+        Binding("right,tab", "move(1)", show=False),
+        Binding("up", "scroll_text(-1)", show=False),
+        Binding("down", "scroll_text(1)", show=False),
+    ]
+
+    def __init__(self, paragraphs: list[Paragraph]) -> None:
+        super().__init__(paragraphs)
+        ways = [(name, f"{BY_ID[name].name} ({BY_ID[name].shown})") for name in self.WAYS]
+        self._choices = [("close", "close (esc)"), *ways]
+        self._chosen = 0
+
+    def choice_lines(self, width: int) -> tuple[Line, ...]:
+        return choice_lines(self._choices, self._chosen, width)
+
+    def action_move(self, step: int) -> None:
+        self._chosen = (self._chosen + step) % len(self._choices)
+        self.redraw()
+
+    def action_chosen(self) -> None:
+        self.choose(self._choices[self._chosen][0])
+
+    def action_take(self, name: str) -> None:
+        self.choose(name)
+
+    def choose(self, choice: str) -> None:
+        if choice in self.WAYS:
+            self.dismiss(choice)
+        else:
+            super().choose(choice)
 
 
 class AmountScreen(Dialog[int | None]):
@@ -154,7 +272,7 @@ class AmountScreen(Dialog[int | None]):
     @on(Input.Submitted)
     def submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        value = int(event.value) if event.value.isdigit() else 0
+        value = int(event.value) if event.value.isdigit() else self._least - 1
         if value < self._least:
             self._complain(f"at least {self._least:,}", wrong=True)
         else:

@@ -7,9 +7,11 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
+from tui.actions import Scope
 from tui.cells import Cell, Line
 from tui.panels.arrange import LEAST_HEIGHT, LEAST_WIDTH, PARTS, Drawn, draw, log_rows
 from tui.screens.base import ActionScreen, bindings
+from tui.screens.run_page import page_of
 from tui.view import View
 from tui.widgets.cell_lines import CellLines
 
@@ -59,6 +61,9 @@ class DashboardScreen(ActionScreen):
     def do_next(self) -> None:
         self.pilothouse.operations.next.ask()
 
+    def do_own_launch(self) -> None:
+        self.pilothouse.operations.next.ask_own()
+
     def do_stop(self) -> None:
         self.pilothouse.operations.ask_stop()
 
@@ -71,12 +76,19 @@ class DashboardScreen(ActionScreen):
     def do_extend(self) -> None:
         self.pilothouse.operations.ask_extend()
 
-    def do_log(self) -> None:
-        from tui.screens.log import LogScreen
-
+    def _open_page(self, scope: Scope) -> None:
         run = self.pilothouse.view.selected
         if run is not None:
-            self.app.push_screen(LogScreen(run.id, self.pilothouse.service.root / run.log))
+            self.app.push_screen(page_of(scope, run, self.pilothouse.service.root))
+
+    def do_log(self) -> None:
+        self._open_page("log")
+
+    def do_metrics(self) -> None:
+        self._open_page("metrics")
+
+    def do_events(self) -> None:
+        self._open_page("events")
 
     def do_samples(self) -> None:
         self.pilothouse.operations.samples.open()
@@ -88,11 +100,6 @@ class DashboardScreen(ActionScreen):
         from tui.screens.compare import CompareScreen
 
         self.app.push_screen(CompareScreen())
-
-    def do_history(self) -> None:
-        from tui.screens.history import HistoryScreen
-
-        self.app.push_screen(HistoryScreen())
 
     def do_cancel_idle(self) -> None:
         self.pilothouse.operations.keep_machine()
@@ -106,11 +113,11 @@ class DashboardScreen(ActionScreen):
     def do_campaigns(self) -> None:
         self.pilothouse.pick_campaign()
 
-    def do_copy_command(self) -> None:
-        action = self.pilothouse.view.next
-        if action is not None and action.command:
-            self.app.copy_to_clipboard(action.command)
-            self.pilothouse.say("copied (where the terminal allows it)")
+    def do_copy(self) -> None:
+        from tui.copying import copyables
+        from tui.screens.copy import CopyScreen
+
+        self.app.push_screen(CopyScreen(copyables(self.pilothouse.view, self.pilothouse.service.root)))
 
 
 def _too_small(width: int, height: int) -> Drawn:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
+from rich.cells import cell_len
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 
-from tui.cells import Cell, Line, Role, clean, wrap
+from tui.cells import Cell, Line, Role, clean, width_of, wrap
 from tui.view import View
 from tui.widgets.cell_lines import ActionClicked, CellLines
 
@@ -25,11 +26,13 @@ SCROLL_KEYS = "↑ ↓ PgUp PgDn"
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """Text of a dialog, wrapped to its width. A `verbatim` one keeps its indentation of two."""
+    """Text of a dialog, wrapped to its width. A `verbatim` one is indented by two, and so is a `command`, which can be
+    copied."""
 
     text: str
     role: Role = "text"
     verbatim: bool = False
+    command: bool = False
 
 
 class Dialog(ModalScreen[Result], Generic[Result]):
@@ -71,18 +74,24 @@ class Dialog(ModalScreen[Result], Generic[Result]):
         return max(10, min(self.WIDEST, self.app.size.width * 9 // 10) - PADDING)
 
     def redraw(self) -> None:
-        lines = self.text_lines(self.inner_width)
-        room = max(3, self.app.size.height - FRAME_ROWS)
+        lines, choices = self.text_lines(self.inner_width), self.choice_lines(self.inner_width)
+        room = max(3, self.app.size.height - FRAME_ROWS - max(0, len(choices) - 1))
         self._scrolls = len(lines) > room
         self.query_one("#body").styles.max_height = room - self._scrolls
         self.query_one("#text", CellLines).show(lines)
         hint = (Cell(SCROLL_KEYS, "key"), Cell(f" scroll, {len(lines)} lines in all", "warn"))
         self.query_one("#more", CellLines).show((hint,) if self._scrolls else ())
+        if choices:
+            self.query_one("#choices", CellLines).show(choices)
+
+    def choice_lines(self, width: int) -> tuple[Line, ...]:  # noqa: ARG002
+        """What can be chosen, as buttons; nothing where something else stands in their place."""
+        return ()
 
     def text_lines(self, width: int) -> tuple[Line, ...]:
         lines: list[Line] = []
         for paragraph in self._paragraphs:
-            indent = "  " if paragraph.verbatim else ""
+            indent = "  " if paragraph.verbatim or paragraph.command else ""
             for part in paragraph.text.splitlines() or [""]:
                 rows = wrap(part, width - len(indent)) or [""]
                 lines += [(Cell(f"{indent}{row}", paragraph.role),) for row in rows]
@@ -117,13 +126,16 @@ class Dialog(ModalScreen[Result], Generic[Result]):
             self.action_dismiss_dialog()
 
 
-def choice_line(choices: list[tuple[str, str]], chosen: int) -> Line:
-    """`(id, label)` as a line of buttons; the chosen one stands in brackets, too, for terminals without colours."""
-    cells: list[Cell] = []
+def choice_lines(choices: list[tuple[str, str]], chosen: int, width: int) -> tuple[Line, ...]:
+    """`(id, label)` as buttons on as many lines as they need; the chosen one stands in brackets, too, for terminals
+    without colours."""
+    lines: list[list[Cell]] = [[]]
     for number, (name, label) in enumerate(choices):
         text = f"▸ {clean(label)} ◂" if number == chosen else f"  {clean(label)}  "
-        cells += [Cell(text, "accent" if number == chosen else "text", tint=True, action=name), Cell("  ")]
-    return tuple(cells)
+        if lines[-1] and width_of(lines[-1]) + cell_len(text) > width:
+            lines.append([])
+        lines[-1] += [Cell(text, "accent" if number == chosen else "text", tint=True, action=name), Cell("  ")]
+    return tuple(map(tuple, lines))
 
 
 class NoticeScreen(Dialog[None]):
@@ -135,6 +147,5 @@ class NoticeScreen(Dialog[None]):
         Binding("down,j", "scroll_text(1)", show=False),
     ]
 
-    def on_mount(self) -> None:
-        super().on_mount()
-        self.query_one("#choices", CellLines).show((choice_line([("close", "close")], 0),))
+    def choice_lines(self, width: int) -> tuple[Line, ...]:
+        return choice_lines([("close", "close")], 0, width)

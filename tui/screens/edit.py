@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.events import DescendantFocus
-from textual.screen import Screen
 from textual.widgets import Input
 
 from engine.budget.money import Budget
@@ -22,6 +21,8 @@ from engine.policy.actions import NextAction, edited_argv
 from tui import formatting
 from tui.cells import Cell, Line, clean, rule, spread, wrap
 from tui.forecasts import money_paragraphs
+from tui.panels.footer import footer_lines
+from tui.screens.base import ActionScreen, bindings
 from tui.screens.dialog import Paragraph
 from tui.widgets.cell_lines import CellLines
 
@@ -34,7 +35,6 @@ MOST_COMMAND = 4
 LONGEST_VALUE = 2000
 TYPEABLE = r"[^\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]*"
 """What a field takes: no character that a terminal would obey, or that hides."""
-KEYS = (("⏎", "launch, asks first"), ("↑ ↓", "field"), ("^u", "empty it"), ("esc", "back, starts nothing"))
 
 
 class ParameterRow(Vertical):
@@ -81,15 +81,12 @@ class ParameterRow(Vertical):
         self.query_one(".error", CellLines).show(error)
 
 
-class EditScreen(Screen[None]):
+class EditScreen(ActionScreen):
     """`plan` asks what a launch with assignments would be, and `planned` gets the answer; `confirm` asks whether to
     launch with them, given the forecast in words. It starts nothing itself."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", show=False),
-        Binding("up", "app.focus_previous", show=False),
-        Binding("down", "app.focus_next", show=False),
-    ]
+    SCOPE = "form"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("form")]
 
     def __init__(
         self,
@@ -170,13 +167,12 @@ class EditScreen(Screen[None]):
     def redraw(self) -> None:
         width = self.app.size.width
         self.query_one("#header", CellLines).show(((Cell(f" {self._heading} · edit values", "title"),),))
-        heads = (("  parameter", NAME), (f"{'last':>{LAST - 1}}", LAST), ("value to start with", None))
-        self.query_one("#columns", CellLines).show((tuple(Cell(head, "dim", wide) for head, wide in heads),))
+        heads = (Cell("  parameter", "dim", NAME), Cell("last ", "dim", LAST, ">"), Cell("to start with", "strong"))
+        self.query_one("#columns", CellLines).show((heads,))
         for row in self.rows:
             row.redraw(self._error(row), edited=self._is_edited(row))
         self.query_one("#outcome", CellLines).show(self._outcome(width))
-        keys = [cell for key, text in KEYS for cell in (Cell(f" {key}", "key"), Cell(f" {text} ", "dim"))]
-        self.query_one("#footer", CellLines).show((tuple(keys),))
+        self.query_one("#footer", CellLines).show(footer_lines(self.pilothouse.view, width, "form"))
 
     def _outcome(self, width: int) -> tuple[Line, ...]:
         """Why the field in hand has its value, the command as it now is, and what it is forecast to take."""
@@ -238,8 +234,11 @@ class EditScreen(Screen[None]):
 
     @on(Input.Submitted)
     def submitted(self, event: Input.Submitted) -> None:
-        """Ask for a yes, once all values can be used and the service would start it."""
         event.stop()
+        self.do_submit()
+
+    def do_submit(self) -> None:
+        """Ask for a yes, once all values can be used and the service would start it."""
         wrong = self._wrong()
         if wrong is not None:
             wrong.field.focus()
@@ -250,7 +249,17 @@ class EditScreen(Screen[None]):
             self._confirm(self.assignments, self._forecast())
         self.redraw()
 
-    def action_leave(self) -> None:
+    def do_next_field(self) -> None:
+        self.focus_next()
+
+    def do_previous_field(self) -> None:
+        self.focus_previous()
+
+    def do_empty_field(self) -> None:
+        if isinstance(self.focused, Input):
+            self.focused.clear()
+
+    def do_leave_form(self) -> None:
         self.dismiss()
 
 

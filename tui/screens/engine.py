@@ -9,9 +9,8 @@ from textual.binding import Binding, BindingType
 
 from tui.cells import Cell, Line, cut
 from tui.panels.engine_page import engine_page
-from tui.screens.dialog import Dialog, choice_line
+from tui.screens.dialog import Dialog, choice_lines
 from tui.view import View
-from tui.widgets.cell_lines import CellLines
 
 if TYPE_CHECKING:
     from tui.app import PilothouseApp
@@ -82,13 +81,12 @@ class EngineScreen(Dialog[None]):
         lines = ((Cell(f"Engine · {title}", "title"),), *engine_page(self.view, width), *note)
         return tuple(cut(line, width) for line in lines)
 
-    def redraw(self) -> None:
-        super().redraw()
+    def choice_lines(self, width: int) -> tuple[Line, ...]:
         choices = choices_of(self.view)
         names = [name for name, _ in choices]
         if self._chosen not in names:  # what it was on is no longer possible
             self._chosen = "close"
-        self.query_one("#choices", CellLines).show((choice_line(choices, names.index(self._chosen)),))
+        return choice_lines(choices, names.index(self._chosen), width)
 
     def action_move(self, step: int) -> None:
         names = [name for name, _ in choices_of(self.view)]

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from tui.actions import ACTIONS
+from tui.actions import ACTIONS, SHARED, Scope
 from tui.cells import Cell, Line, wrap
 from tui.screens.dialog import NoticeScreen
 
-SECTIONS: tuple[tuple[str, str], ...] = (
+SECTIONS: tuple[tuple[Scope, str], ...] = (
     ("dashboard", "Dashboard"),
-    ("samples", "Flagged samples"),
+    ("run", "A run's pages"),
     ("log", "Log"),
-    ("page", "Comparison and history"),
+    ("prompt", "What to look for in a log"),
+    ("page", "Pages: metrics, parameters, events, processes, comparison"),
+    ("samples", "Samples"),
+    ("form", "Values of a launch"),
+    ("question", "Questions"),
+    ("copy", "Copying"),
     ("everywhere", "Everywhere"),
-)
-
-PAGE_KEYS = (
-    ("← →", "Select the run to the left, to the right"),
-    ("↑ ↓", "Scroll by lines; PgUp and PgDn by pages, Home and End to the ends"),
-    ("esc q", "Back to the dashboard, as c and h do on their own page"),
 )
 
 SIGNS = (
@@ -26,10 +25,13 @@ SIGNS = (
     ("⚠", "what wants to be looked at: a run that stands still, memory that is held, a copy that failed"),
     ("⟦ ⟧", "what a detector flags in a text; ✓ and ✗ beside it: a person found that right, or a false alarm"),
     ("▲ ▼", "better or worse than the run it started from, or the one before it; dim: may be chance"),
+    ("█ ░ ╌ ▲", "in a plot: the value so far, what it may be in truth, its limit, since when its verdict stands"),
+    ("≠", "what is not the same as in the run before"),
 )
 
 NOTES = (
     "Actions apply to the selected run, whose name is underlined. Whatever starts, stops or spends asks first.",
+    "Copying goes through the terminal (OSC 52), over SSH too; tmux passes it on with `set -g set-clipboard on`.",
     "Runs do not depend on this screen: close it, lose the connection, come back; nothing stops and nothing is lost.",
 )
 
@@ -37,30 +39,29 @@ NOTES = (
 class HelpScreen(NoticeScreen):
     WIDEST = 92
 
-    def __init__(self, first: str = "dashboard") -> None:
-        """`first`: the section that stands on top, that of the screen it was asked for on."""
+    def __init__(self, scope: Scope = "dashboard") -> None:
+        """`scope`: that of the screen it was asked for on, whose sections stand on top."""
         super().__init__([])
-        self._first = first
+        self._first = (scope, *SHARED.get(scope, ()))
+
+    def _rank(self, section: tuple[Scope, str]) -> int:
+        scope, _ = section
+        return self._first.index(scope) if scope in self._first else len(self._first)
 
     def text_lines(self, width: int) -> tuple[Line, ...]:
         lines: list[Line] = []
-        for name, title in sorted(SECTIONS, key=lambda section: section[0] != self._first):
-            lines.append((Cell(title, "title"),))
-            for key, text in _keys(name):
-                lines += _entry(key, text, width)
-            lines.append(())
+        for scope, title in sorted(SECTIONS, key=self._rank):
+            keys = [action for action in ACTIONS if scope in action.scopes]
+            lines += [(Cell(title, "title"),)] if keys else []
+            for action in keys:
+                lines += _entry(action.shown, action.help, width)
+            lines += [()] if keys else []
         lines.append((Cell("Signs", "title"),))
         for sign, meaning in SIGNS:
             lines += _entry(sign, meaning, width)
         for note in NOTES:
             lines += [(), *((Cell(row, "dim"),) for row in wrap(note, width))]
         return tuple(lines)
-
-
-def _keys(section: str) -> list[tuple[str, str]]:
-    if section == "page":
-        return list(PAGE_KEYS)
-    return [(action.shown, action.help) for action in ACTIONS if action.scope == section]
 
 
 def _entry(key: str, text: str, width: int) -> list[Line]:

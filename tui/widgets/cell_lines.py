@@ -92,9 +92,12 @@ class CellLines(Widget):
         style = self._styles_by_look.get(key)
         if style is None:
             role = self.get_component_rich_style(f"cells--{cell.role}")
-            style = self.rich_style + Style(color=role.color, bold=role.bold, underline=cell.underline)
+            dim = role.dim and not cell.tint
+            look = Style(color=role.color, bold=role.bold, dim=dim, underline=cell.underline, reverse=role.reverse)
+            style = self.rich_style + look
             if cell.tint:
-                style += Style(bgcolor=self.get_component_rich_style("cells--tint").bgcolor)
+                tint = self.get_component_rich_style("cells--tint")
+                style += Style(bgcolor=tint.bgcolor, reverse=tint.reverse)
             self._styles_by_look[key] = style
         return style
 
