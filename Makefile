@@ -10,7 +10,7 @@ VLLM_READY := $(VLLM_VENV)/.ready
 VLLM_VERSION ?= 0.32.0
 VLLM_TORCH ?= 2.13.0
 
-.PHONY: demo test test-vllm quick faults check format bench lock clean
+.PHONY: demo test test-vllm quick faults check format bench reference pictures snapshots lock clean
 
 demo: $(READY)
 	$(BIN)/pilothouse demo --dir $(DEMO_DIR) $(if $(HEADLESS),--headless)
@@ -41,6 +41,18 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+# The parts of README and docs that are made from the code: keys, commands.
+reference: $(READY)
+	$(BIN)/python -m tools.reference
+
+# The pictures in README and docs, of real runs (a minute).
+pictures: $(READY)
+	$(BIN)/python -m tools.pictures
+
+# The pictures of the screen that the tests compare with, taken anew: look at them before they are committed.
+snapshots: $(READY)
+	$(BIN)/python -m pytest --snapshot-update tests/tui/test_pictures.py
 
 # The virtual environment, from locked versions; made anew when these or the project's own file change.
 $(READY): pyproject.toml requirements.lock
