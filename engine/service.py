@@ -23,6 +23,7 @@ from engine.grader import Grader
 from engine.lookout import View
 from engine.policy.actions import NextAction
 from engine.policy.decide import parameters_for
+from engine.policy.drafts import draft_start, next_iteration
 from engine.snapshot import CampaignSnapshot, IdleCountdown, RunSnapshot
 from engine.warm import EnginePlan, Say, ensure_engine, plan_engine, start_on_engine, stop_engine
 
@@ -52,6 +53,14 @@ class Service(Grader):
     def plan_launch(self, campaign: str, run: str | None = None, assignments: Sequence[str] = ()) -> LaunchPlan:
         """What `launch` would start, with its forecast; refuses as `launch` would, but starts nothing."""
         return self._plan(self.view(campaign), run, assignments)
+
+    def draft_own(self, campaign: str) -> NextAction:
+        """The next iteration as the campaign lists it or the policy proposes it, whether or not it is due: what values
+        of one's own begin from. Refuses as `launch` would, but starts nothing."""
+        view = self.view(campaign)
+        name = next_iteration(view.config, {run.name for run in view.picture.runs})
+        self._plan(view, name, ())
+        return draft_start(view.config, view.past, "launch", name, "values of your own")
 
     def launch(
         self, campaign: str, run: str | None = None, assignments: Sequence[str] = (), say: Say = _quietly

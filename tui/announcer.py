@@ -28,7 +28,9 @@ class Announcer:
         """Tell what is new in `snapshot`; of the first one nothing is. Much at once is told as one."""
         before = self._seen
         self._seen = snapshot if before is None else remembered(before, snapshot)
+        told = self._app.operations.stopping  # whose end stands in a dialog already
         notices = events_between(before, snapshot) if before is not None else ()
+        notices = tuple(notice for notice in notices if not notice.ends or notice.ends != told)
         if not notices:
             return
         notice = coalesced(notices)

@@ -17,6 +17,7 @@ from typing import ClassVar, Literal
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.notifications import Notification, Notify
 from textual.screen import Screen
 
 from engine.errors import PilothouseError
@@ -34,7 +35,7 @@ from tui.messages import (
     LaunchPlanArrived,
     LogArrived,
     MarksEnded,
-    OwnLaunchPlanned,
+    OwnLaunchDrafted,
     PlanArrived,
     RegradeArrived,
     RulersArrived,
@@ -56,6 +57,7 @@ from tui.widgets.log_view import LogPlace
 
 TICK_S = 0.5
 SETTLE_S = 2.0
+SAID_S = 4.0
 KEPT_COMMANDS = ("Theme",)
 
 
@@ -108,6 +110,7 @@ class PilothouseApp(ThriftyApp[int]):
         self.log_places: dict[str, LogPlace] = {}
         self.crash: str | None = None
         self._clock = clock
+        self._said: Notification | None = None
         self._dashboard = DashboardScreen()
 
     # --- life ----------------------------------------------------------------------------------------------------
@@ -287,8 +290,8 @@ class PilothouseApp(ThriftyApp[int]):
     def on_launch_plan_arrived(self, message: LaunchPlanArrived) -> None:
         self.operations.next.plan_arrived(message)
 
-    def on_own_launch_planned(self, message: OwnLaunchPlanned) -> None:
-        self.operations.next.own_planned(message)
+    def on_own_launch_drafted(self, message: OwnLaunchDrafted) -> None:
+        self.operations.next.own_drafted(message)
 
     def keep_screenshot(self) -> None:
         """Save the screen as SVG where it works on a server too, and say where."""
@@ -298,9 +301,16 @@ class PilothouseApp(ThriftyApp[int]):
             self.say(f"not saved: {error}", severity="error")
 
     def say(self, text: str, *, severity: Literal["information", "warning", "error"] = "information") -> None:
-        """A short notice in a corner; it takes the place of one that still stands there."""
-        self.clear_notifications()
-        self.notify(clean(text, 400), severity=severity, markup=False, timeout=4)
+        """A short notice in a corner; it takes the place of the last such one. News of runs stay beside it."""
+        self.hush()
+        self._said = Notification(clean(text, 400), severity=severity, markup=False, timeout=SAID_S)
+        self.post_message(Notify(self._said))
+
+    def hush(self) -> None:
+        """Take the last short notice away."""
+        if self._said is not None:
+            self._unnotify(self._said)
+            self._said = None
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every action that is possible on this screen, then what Textual brings that is of use here.

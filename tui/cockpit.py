@@ -47,6 +47,10 @@ class Cockpit(Protocol):
     def plan_launch(self, campaign: str, run: str | None, assignments: Sequence[str]) -> LaunchPlan:
         """What a launch would start, with its forecast; refuses as that would, but starts nothing."""
 
+    def draft_own(self, campaign: str) -> NextAction:
+        """The next iteration as the campaign or the policy has it, whether or not it is due, for values of one's own;
+        refuses as a launch would."""
+
     def launch(self, campaign: str, run: str | None, assignments: Sequence[str], say: Callable[[str], None]) -> str:
         """Start a run, detached; its id, once its keeper has it."""
 

@@ -134,7 +134,7 @@ class EngineOperations:
         def begin() -> bool:
             return self._begin(f"stop {engine.name}", call)
 
-        self._app.push_screen(StopScreen(paragraphs, begin, yes="stop it now" if now else "stop it"))
+        self._app.push_screen(StopScreen(paragraphs, begin, yes="stop it now" if now else "stop it", of=engine.id))
 
     def _screen(self) -> EngineScreen | None:
         screen = self._app.screen

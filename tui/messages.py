@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 from engine.errors import PilothouseError
+from engine.policy.actions import NextAction
 from engine.snapshot import RunSnapshot, Snapshot
 
 if TYPE_CHECKING:
@@ -60,12 +61,14 @@ class CallEnded(Message):
 
 
 class ForecastArrived(Message):
-    """What resuming `run` is expected to cost, in US dollars; None when that is not known."""
+    """What resuming `run` is expected to cost, in US dollars (None when that is not known), or `error` why it cannot
+    be resumed."""
 
-    def __init__(self, run: RunSnapshot, usd: float | None) -> None:
+    def __init__(self, run: RunSnapshot, usd: float | None, error: PilothouseError | None = None) -> None:
         super().__init__()
         self.run = run
         self.usd = usd
+        self.error = error
 
 
 class PlanArrived(Message):
@@ -90,16 +93,13 @@ class LaunchPlanArrived(Message):
         self.error = error
 
 
-class OwnLaunchPlanned(Message):
-    """What a launch of `run` with values of one's own would begin from, or `error` why that is refused."""
+class OwnLaunchDrafted(Message):
+    """The launch that values of one's own begin from, or `error` why that is refused."""
 
-    def __init__(
-        self, campaign: str, run: str, plan: LaunchPlan | None = None, error: PilothouseError | None = None
-    ) -> None:
+    def __init__(self, campaign: str, action: NextAction | None = None, error: PilothouseError | None = None) -> None:
         super().__init__()
         self.campaign = campaign
-        self.run = run
-        self.plan = plan
+        self.action = action
         self.error = error
 
 

@@ -7,15 +7,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from textual.message import Message
+
 from engine.campaign.parameters import assign, difference
 from engine.errors import PilothouseError
 from engine.policy.actions import NextAction
-from engine.policy.drafts import next_iteration
 from engine.report.next import number_lines
 from tui import formatting
-from tui.calls import Call
+from tui.calls import Call, answer_of
 from tui.forecasts import engine_paragraphs, money_paragraphs
-from tui.messages import LaunchPlanArrived, OwnLaunchPlanned
+from tui.messages import LaunchPlanArrived, OwnLaunchDrafted
 from tui.screens.confirm import ConfirmScreen, ReviewScreen, error_paragraphs
 from tui.screens.dialog import NoticeScreen, Paragraph
 from tui.screens.edit import EditScreen, edited_command
@@ -99,33 +100,30 @@ class NextOperations:
         if action is not None and _editable(action):
             self._edit(current.name, action, partial(self._do, current.name, action))
             return
-        campaign, run = current.name, next_iteration(current.campaign, {run.name for run in view.runs})
+        campaign = current.name
 
-        def ask() -> None:
-            try:
-                answer = OwnLaunchPlanned(campaign, run, self._app.service.plan_launch(campaign, run, ()))
-            except PilothouseError as error:
-                answer = OwnLaunchPlanned(campaign, run, error=error)
-            except Exception as error:  # a defect below must not take the screen down with it
-                answer = OwnLaunchPlanned(campaign, run, error=PilothouseError(f"{type(error).__name__}: {error}"))
-            self._app.post_safely(answer)
+        def ask() -> Message:
+            action, error = answer_of(lambda: self._app.service.draft_own(campaign))
+            return OwnLaunchDrafted(campaign, action, error)
 
-        threading.Thread(target=ask, name="own launch", daemon=True).start()
+        self._app.operations.work_out(f"a launch of {campaign}", ask)
 
-    def own_planned(self, message: OwnLaunchPlanned) -> None:
+    def own_drafted(self, message: OwnLaunchDrafted) -> None:
         """Open the form, or say why there is none to open."""
-        campaign, run, plan = message.campaign, message.run, message.plan
-        if plan is None:
-            error = message.error or PilothouseError("it is not known what it would begin from")
-            self._app.push_screen(NoticeScreen([Paragraph(f"launch {run}", "title"), *error_paragraphs(error)]))
+        campaign, action = message.campaign, message.action
+        if not self._app.operations.worked_out():
             return
-        argv = ("pilothouse", "launch", campaign, "--run", run)
-        action = NextAction("launch", "values of your own", run=run, argv=argv, parameters=plan.parameters)
+        if action is None:
+            error = message.error or PilothouseError("it is not known what it would begin from")
+            self._app.push_screen(NoticeScreen([Paragraph("values of your own", "title"), *error_paragraphs(error)]))
+            return
 
         def launch(assignments: Sequence[str]) -> bool:
             service = self._app.service
-            told = f"launch {run}"
-            return self._begin(told, lambda say: f"{service.launch(campaign, run, assignments, say)} was started")
+            told = f"launch {action.run}"
+            return self._begin(
+                told, lambda say: f"{service.launch(campaign, action.run, assignments, say)} was started"
+            )
 
         self._edit(campaign, action, launch)
 
@@ -136,13 +134,8 @@ class NextOperations:
             """Ask the service off the event loop: it reads the campaign's files."""
 
             def ask() -> None:
-                try:
-                    answer = LaunchPlanArrived(assignments, self._app.service.plan_launch(campaign, run, assignments))
-                except PilothouseError as error:
-                    answer = LaunchPlanArrived(assignments, error=error)
-                except Exception as error:  # a defect below must not take the screen down with it
-                    answer = LaunchPlanArrived(assignments, error=PilothouseError(f"{type(error).__name__}: {error}"))
-                self._app.post_safely(answer)
+                found, error = answer_of(lambda: self._app.service.plan_launch(campaign, run, assignments))
+                self._app.post_safely(LaunchPlanArrived(assignments, found, error))
 
             threading.Thread(target=ask, name="launch plan", daemon=True).start()
 

@@ -27,10 +27,11 @@ LONGEST_OSC = 160
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One thing that happened, in a sentence."""
+    """One thing that happened, in a sentence. `ends` is the id of the run or engine whose end it tells."""
 
     text: str
     severity: Severity = "information"
+    ends: str = ""
 
 
 def events_between(old: Snapshot, new: Snapshot) -> tuple[Notice, ...]:
@@ -117,14 +118,15 @@ def _ending(run: RunSnapshot) -> Notice:
         case "succeeded":
             severity: Severity = "information" if run.gate.verdict == "pass" else "warning"
             words = reason if run.saved_usd is not None else f"done; gate {run.gate.sentence}"
-            return Notice(f"{run.id}: {signs(words)}", severity)
+            return Notice(f"{run.id}: {signs(words)}", severity, run.id)
         case "failed":
-            code = f" with exit {run.exit_code}" if run.exit_code is not None else ""
-            return Notice(f"{run.id} failed{code}" + (f": {reason}" if reason else ""), "error")
+            told = run.exit_code is None or reason.startswith("exit ")
+            code = "" if told else f" with exit {run.exit_code}"
+            return Notice(f"{run.id} failed{code}" + (f": {reason}" if reason else ""), "error", run.id)
         case "lost":
-            return Notice(f"{run.id} is lost" + (f": {reason}" if reason else ""), "error")
+            return Notice(f"{run.id} is lost" + (f": {reason}" if reason else ""), "error", run.id)
         case _:
-            return Notice(f"{run.id} is {run.state}" + (f": {reason}" if reason else ""), "warning")
+            return Notice(f"{run.id} is {run.state}" + (f": {reason}" if reason else ""), "warning", run.id)
 
 
 def _of_engine(old: EngineSnapshot | None, new: EngineSnapshot) -> Iterator[Notice]:
@@ -132,9 +134,8 @@ def _of_engine(old: EngineSnapshot | None, new: EngineSnapshot) -> Iterator[Noti
         yield Notice(f"{new.id} is ready")
     if not new.live and (old is None or old.live):
         bad = new.state in ("failed", "lost")
-        yield Notice(
-            f"{new.id} is {new.state}" + (f": {new.reason}" if new.reason else ""), "error" if bad else "information"
-        )
+        words = f"{new.id} is {new.state}" + (f": {new.reason}" if new.reason else "")
+        yield Notice(words, "error" if bad else "information", new.id)
     if new.gpu_held and old is not None and not old.gpu_held:
         yield Notice(f"{new.id}: {new.state}, GPU memory still held", "error")
 

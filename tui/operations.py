@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from engine.errors import PilothouseError
+from textual.message import Message
+from textual.screen import Screen
+
 from engine.snapshot import RunSnapshot
-from tui.calls import Call, Calls, Progress
+from tui.calls import Call, Calls, Progress, answer_of
 from tui.engine_operations import EngineOperations
 from tui.forecasts import (
     at_the_pace_of,
@@ -29,6 +32,11 @@ if TYPE_CHECKING:
     from tui.app import PilothouseApp
 
 
+WORKING_OUT = "working out what it takes …"
+SLOW_S = 0.3
+"""After so long it is said that something is being worked out."""
+
+
 class Operations:
     """What the app does through the service. The questions are dialogs; the calls run on threads of their own."""
 
@@ -37,6 +45,7 @@ class Operations:
         self.calls = Calls(app.post_safely)
         self._keeping = Calls(app.post_safely)
         self._hurrying = Calls(app.post_safely)
+        self._asker: Screen[object] | None = None
         self.engine = EngineOperations(app, self._begin)
         self.next = NextOperations(app, self._begin)
         self.samples = SampleOperations(app)
@@ -47,6 +56,28 @@ class Operations:
         for calls in (self.calls, self._keeping, self._hurrying):
             calls.settle(timeout_s)
         self.samples.settle(timeout_s)
+
+    # --- questions that need an answer from below ----------------------------------------------------------------
+
+    def work_out(self, what: str, ask: Callable[[], Message]) -> None:
+        """Ask off the event loop for what a question about `what` has to say; one at a time."""
+        if self._asker is not None:
+            self._app.say(WORKING_OUT, severity="warning")
+            return
+        self._asker = self._app.screen
+
+        def say() -> None:
+            if self._asker is not None:
+                self._app.say(WORKING_OUT)
+
+        self._app.set_timer(SLOW_S, say)
+        threading.Thread(target=lambda: self._app.post_safely(ask()), name=what, daemon=True).start()
+
+    def worked_out(self) -> bool:
+        """The answer has come: whether the screen that asked is still on top, so that the question may be put."""
+        asker, self._asker = self._asker, None
+        self._app.hush()
+        return asker is self._app.screen
 
     # --- stop ----------------------------------------------------------------------------------------------------
 
@@ -75,14 +106,12 @@ class Operations:
         def begin() -> bool:
             return self._begin(f"stop {run.name}", call)
 
-        def at_once() -> bool:
+        def now() -> bool:
             """Beside a stop that is under way, if there is one."""
             calls = self._hurrying if self.calls.busy == f"stop {run.name}" else self.calls
-            return calls.start(
-                f"stop {run.name}{' at once' if calls is self._hurrying else ''}", partial(call, now=True)
-            )
+            return calls.start(f"stop {run.name}{' now' if calls is self._hurrying else ''}", partial(call, now=True))
 
-        self._app.push_screen(StopScreen(paragraphs, begin, at_once=None if run.awaits_restart else at_once))
+        self._app.push_screen(StopScreen(paragraphs, begin, now=None if run.awaits_restart else now, of=run.id))
 
     # --- restart -------------------------------------------------------------------------------------------------
 
@@ -94,20 +123,19 @@ class Operations:
             self._restart_dialog(run, whole_cost(run), fresh=True)
             return
 
-        def ask() -> None:
-            try:
-                usd = self._app.service.forecast_restart(run.id)
-            except PilothouseError as error:
-                self._app.post_safely(CallEnded(f"restart {run.name}", error=error))
-            except Exception:  # no forecast is no reason not to ask
-                self._app.post_safely(ForecastArrived(run, None))
-            else:
-                self._app.post_safely(ForecastArrived(run, usd))
+        def ask() -> Message:
+            return ForecastArrived(run, *answer_of(lambda: self._app.service.forecast_restart(run.id)))
 
-        threading.Thread(target=ask, name="forecast", daemon=True).start()
+        self.work_out(f"restart {run.name}", ask)
 
     def forecast_arrived(self, message: ForecastArrived) -> None:
-        self._restart_dialog(message.run, message.usd, fresh=False)
+        run, error = message.run, message.error
+        if not self.worked_out():
+            return
+        if error is not None:
+            self._app.push_screen(NoticeScreen([Paragraph(f"restart {run.name}", "title"), *error_paragraphs(error)]))
+        else:
+            self._restart_dialog(run, message.usd, fresh=False)
 
     def _restart_dialog(self, run: RunSnapshot, usd: float | None, *, fresh: bool) -> None:
         kept = f"{run.counts.kept:,} of {run.counts.target:,} kept"
@@ -226,6 +254,12 @@ class Operations:
         else:
             self._app.say(f"wait until this is done: {self.calls.busy}", severity="warning")
         return begun
+
+    @property
+    def stopping(self) -> str:
+        """The run or engine whose stop a dialog shows to its end; empty for none."""
+        dialog = self._dialog_under_way()
+        return dialog.of if isinstance(dialog, StopScreen) else ""
 
     def _dialog_under_way(self) -> UnderWayScreen | None:
         screen = self._app.screen

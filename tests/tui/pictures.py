@@ -433,6 +433,22 @@ class FakeService:
             raise PilothouseError("nothing to do")
         return current.next
 
+    def draft_own(self, campaign: str) -> NextAction:
+        assert self.plan_may_end.wait(20)
+        if self.launch_error is not None:
+            raise self.launch_error
+        argv = ("pilothouse", "launch", campaign, "--run", "iteration-2")
+        changes = {"response.temperature": (0.4, 0.3)}
+        return NextAction(
+            "launch",
+            "values of your own",
+            "iteration-2",
+            argv,
+            ITERATION,
+            changes=changes,
+            why=dict.fromkeys(changes, "listed"),
+        )
+
     def launch(self, campaign: str, run: str | None, assignments: Sequence[str], say: Callable[[str], None]) -> str:
         self._note("launch", campaign, run, *assignments)
         return f"{campaign}/{run}"

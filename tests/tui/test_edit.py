@@ -103,7 +103,7 @@ async def test_no_is_the_default_and_goes_back_to_the_form_with_what_was_typed()
 async def test_what_is_wrong_stands_under_its_field_and_nothing_can_be_started() -> None:
     service = offering()
     async with editing(service) as (screen, form):
-        await screen.press("x")
+        await screen.press("-")
         lines = screen.painted.splitlines()
         place = next(number for number, line in enumerate(lines) if "response.max_tokens" in line)
         assert lines[place].startswith("✗")

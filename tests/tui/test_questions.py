@@ -66,6 +66,8 @@ async def test_values_of_ones_own_start_the_next_iteration_after_a_yes() -> None
         await screen.press("v")
         await screen.until(lambda: isinstance(screen.app.screen, EditScreen), "the form")
         assert "launch iteration-2" in screen.painted
+        changed = next(line for line in screen.painted.splitlines() if "response.temperature" in line)
+        assert changed.split()[-3:] == ["0.4", "0.3", "listed"], "the last value, the one to start with, and why"
         form = screen.app.screen
         assert isinstance(form, EditScreen)
         row = next(row for row in form.rows if row.parameter == "response.temperature")
@@ -99,6 +101,31 @@ async def test_a_launch_that_is_refused_says_so_instead_of_a_form() -> None:
         assert "download it" in screen.dialog().text
 
 
+async def test_a_form_that_comes_late_opens_once_and_only_where_it_was_asked_for() -> None:
+    service = reviewing()
+    service.plan_may_end.clear()
+    async with opened(service) as screen:
+        await screen.press("v", "v")
+        assert any("working out" in note.message for note in screen.app._notifications)
+        await screen.press("c")
+        assert isinstance(screen.app.screen, CompareScreen)
+        service.plan_may_end.set()
+        await screen.until(lambda: screen.app.operations._asker is None, "the answer")
+        assert isinstance(screen.app.screen, CompareScreen), "nothing opens over what was turned to meanwhile"
+        await screen.press("escape", "v")
+        await screen.until(lambda: isinstance(screen.app.screen, EditScreen), "the form")
+        assert sum(isinstance(one, EditScreen) for one in screen.app.screen_stack) == 1
+
+
+async def test_a_key_too_many_empties_no_field() -> None:
+    proposed = replace(pictures.ITERATE, parameters=pictures.ITERATION)
+    async with opened(reviewing(proposed)) as screen:
+        await screen.press("v", "v")
+        form = screen.app.screen
+        assert isinstance(form, EditScreen)
+        assert "100" in form.rows[0].typed
+
+
 # --- stopping ------------------------------------------------------------------------------------------------------
 
 
@@ -109,10 +136,10 @@ async def test_the_stop_says_what_it_spares() -> None:
         assert "the rest is forecast at about $" in screen.dialog().text
 
 
-async def test_a_stop_at_once_waits_for_nothing() -> None:
+async def test_a_stop_now_waits_for_nothing() -> None:
     service = pictures.FakeService(pictures.seed_story())
     async with opened(service) as screen:
-        await screen.press("s", "k")
+        await screen.press("s", "K")
         await screen.until(lambda: "verified: stage1/iteration-1 is stopped" in screen.dialog().text)
         assert service.calls == [("stop", "stage1/iteration-1", True)]
 
@@ -122,16 +149,47 @@ async def test_a_stop_under_way_can_be_hurried_once() -> None:
     service.stop_may_end.clear()
     async with opened(service) as screen:
         await screen.press("s", "y")
-        await screen.until(lambda: "at once (k)" in screen.dialog().text and service.calls, "the offer")
-        await screen.press("k", "k")
+        await screen.until(lambda: "now (K)" in screen.dialog().text and service.calls, "the offer")
+        await screen.press("K", "K")
         asked: list[tuple[Any, ...]] = [("stop", "stage1/iteration-1", False), ("stop", "stage1/iteration-1", True)]
         await screen.until(lambda: service.calls == asked, "both requests")
-        assert "at once (k)" not in screen.dialog().text
+        assert "now (K)" not in screen.dialog().text
         assert isinstance(screen.app.screen, StopScreen)
         service.stop_may_end.set()
         await screen.until(lambda: "verified: stage1/iteration-1 is stopped" in screen.dialog().text)
         await screen.until(lambda: not screen.app.operations._hurrying.busy)
         assert service.calls == asked
+
+
+async def test_a_stop_of_ones_own_is_told_once() -> None:
+    service = pictures.FakeService(pictures.seed_story())
+    service.stop_may_end.clear()
+    async with opened(service, notices=True) as screen:
+        await screen.press("s", "y")
+        await screen.until(lambda: service.calls, "the stop")
+        stopped = pictures.live_run(state="stopped", ended="2027-01-15T08:20:00Z")
+        service.snapshot = pictures.snapshot(pictures.campaign(pictures.run(), stopped))
+        await screen.until(lambda: screen.app.view.runs[-1].state == "stopped", "the news")
+        assert not screen.app._notifications
+        service.stop_may_end.set()
+        await screen.until(lambda: "verified: stage1/iteration-1 is stopped" in screen.dialog().text)
+
+
+async def test_news_of_a_run_outlast_the_next_key() -> None:
+    service = pictures.FakeService(pictures.seed_story())
+    async with opened(service, notices=True) as screen:
+        failed = pictures.live_run(
+            state="failed", ended="2027-01-15T08:20:00Z", reason="exit code 7: boom", exit_code=7
+        )
+        service.snapshot = pictures.snapshot(pictures.campaign(pictures.run(), failed))
+
+        def news() -> list[str]:
+            return [note.message for note in screen.app._notifications if "iteration-1 failed" in note.message]
+
+        await screen.until(news, "the news")
+        assert news() == ["stage1/iteration-1 failed: exit code 7: boom"], "the code once"
+        await screen.press("s", "a", "y", "escape")
+        assert news()
 
 
 # --- the command ---------------------------------------------------------------------------------------------------
@@ -148,7 +206,7 @@ async def test_every_choice_is_in_sight_however_narrow_the_window_is(size: tuple
         assert "╰" in screen.painted
     async with opened(pictures.FakeService(pictures.seed_story()), size) as screen:
         await screen.press("s")
-        for choice in ("▸ no (n) ◂", "stop it (y)", "at once (k)", "copy (c)"):
+        for choice in ("▸ no (n) ◂", "stop it (y)", "now (K)", "copy (c)"):
             assert choice in screen.painted
         assert "╰" in screen.painted
 
@@ -162,5 +220,5 @@ async def test_the_command_in_a_question_can_be_copied() -> None:
 
 def test_the_keys_of_questions_come_from_the_table() -> None:
     bound = {binding.key for binding in ConfirmScreen.BINDINGS if not isinstance(binding, tuple)}
-    for name in ("yes", "no", "edit", "at_once", "copy_shown", "take_choice", "choice_before", "choice_after"):
+    for name in ("yes", "no", "edit", "stop_now", "copy_shown", "take_choice", "choice_before", "choice_after"):
         assert BY_ID[name].key in bound

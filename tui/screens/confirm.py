@@ -179,8 +179,8 @@ class UnderWayScreen(ConfirmScreen):
 
 
 class StopScreen(UnderWayScreen):
-    """A stop, shown until it is verified. `at_once` begins one that waits for nothing, or makes the one that is under
-    way such a one; None where that cannot be."""
+    """A stop, shown until it is verified. `now` begins one that waits for nothing, or makes the one that is under way
+    such a one; None where that cannot be. `of` is the id of what it stops."""
 
     def __init__(
         self,
@@ -188,28 +188,30 @@ class StopScreen(UnderWayScreen):
         begin: Callable[[], bool],
         *,
         yes: str = "stop it",
-        at_once: Callable[[], bool] | None = None,
+        now: Callable[[], bool] | None = None,
+        of: str = "",
     ) -> None:
         first = "asked its keeper to stop it"
-        self._at_once = at_once
-        others = [Other("at_once", "at once (k)", self._hurry)] if at_once is not None else []
+        self._now = now
+        self.of = of
+        others = [Other("stop_now", "now (K)", self._hurry)] if now is not None else []
         super().__init__(paragraphs, begin, yes=yes, first=first, going="the stop", done="verified: ", others=others)
 
     @property
     def choices(self) -> list[tuple[str, str]]:
-        hurry = [("at_once", "at once (k)")] if self.under_way and not self._ended and self._at_once is not None else []
+        hurry = [("stop_now", "now (K)")] if self.under_way and not self._ended and self._now is not None else []
         return [*super().choices, *hurry]
 
     def _hurry(self) -> None:
         """Once: what is under way at once cannot be hurried more."""
-        at_once = self._at_once
-        if at_once is None or self._ended or not at_once():
+        now = self._now
+        if now is None or self._ended or not now():
             return
-        self._at_once = None
+        self._now = None
         if self._asked:
             self.started()
         else:
-            self.progress("asked its keeper to stop it at once")
+            self.redraw()
 
 
 class ReviewScreen(Dialog[str | None]):

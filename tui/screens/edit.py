@@ -35,6 +35,7 @@ MOST_COMMAND = 4
 LONGEST_VALUE = 2000
 TYPEABLE = r"[^\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]*"
 """What a field takes: no character that a terminal would obey, or that hides."""
+NUMERIC = r"[-+0-9.eE_]*"
 
 
 class ParameterRow(Vertical):
@@ -48,7 +49,14 @@ class ParameterRow(Vertical):
     def compose(self) -> ComposeResult:
         with Horizontal():
             yield CellLines(classes="name")
-            yield Input(as_typed(self._value), compact=True, max_length=LONGEST_VALUE, restrict=TYPEABLE)
+            number = isinstance(self._value, int | float)
+            yield Input(
+                as_typed(self._value),
+                compact=True,
+                max_length=LONGEST_VALUE,
+                restrict=NUMERIC if number else TYPEABLE,
+                select_on_focus=number,  # a key too many would put itself into the place of all that stands there
+            )
             yield CellLines(classes="why")
         yield CellLines(classes="error")
 
