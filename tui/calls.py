@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TypeVar
 
 from textual.message import Message
 
@@ -11,8 +12,19 @@ from engine.errors import PilothouseError
 from tui.cells import clean
 from tui.messages import CallEnded, CallProgress
 
+Value = TypeVar("Value")
 Progress = Callable[[str], None]
 Call = Callable[[Progress], str]
+
+
+def answer_of(call: Callable[[], Value]) -> tuple[Value | None, PilothouseError | None]:
+    """What `call` to the service returned, or why it did not; a defect below must not take the screen down with it."""
+    try:
+        return call(), None
+    except PilothouseError as error:
+        return None, error
+    except Exception as error:
+        return None, PilothouseError(f"{type(error).__name__}: {error}")
 
 
 class Calls:

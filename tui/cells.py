@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 
 from engine.logs.sanitise import sanitise
 
@@ -111,22 +111,23 @@ def wrap(text: object, width: int, lines: int | None = None) -> list[str]:
     rows: list[str] = []
     row = ""
     for word in clean(text).split(" "):
-        rest = word
-        if row and cell_len(row) + 1 + cell_len(rest) <= width:
-            row = f"{row} {rest}"
+        if row and cell_len(row) + 1 + cell_len(word) <= width:
+            row = f"{row} {word}"
             continue
         if row:
             rows.append(row)
-        while cell_len(rest) > width:
-            piece = set_cell_size(rest, width).rstrip()
-            rows.append(piece)
-            rest = rest[len(piece) :] if piece else ""
-        row = rest
+        *full, row = chopped(word, width)
+        rows += full
     if row:
         rows.append(row)
     if lines is not None and len(rows) > lines:
         return [*rows[: lines - 1], fit(" ".join(rows[lines - 1 :]), width)] if lines else []
     return rows
+
+
+def chopped(word: str, width: int) -> list[str]:
+    """`word` in pieces of at most `width` cells, in time that grows with its length alone."""
+    return chop_cells(word, max(2, width)) if cell_len(word) > width else [word]
 
 
 def plain(lines: Iterable[Line]) -> str:

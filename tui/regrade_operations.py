@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import PilothouseError
 from engine.report.regrade import Regraded, grading_words
-from tui.calls import Call, Progress
+from tui.calls import Call, Progress, answer_of
 from tui.cells import clean
 from tui.messages import GradingSaved, RegradeArrived, RulersArrived
 from tui.panels.states import VERDICTS
@@ -51,11 +51,9 @@ class RegradeOperations:
         service, self._is_saved = self._app.service, False
 
         def look() -> None:
-            try:
-                found = [str(path.relative_to(service.root)) for path in service.rulers()]
-            except Exception:  # what cannot be listed can still be typed
-                found = []
-            shown = tuple(name for name in found if clean(name) == name)  # a field shows whatever stands in it
+            found, _ = answer_of(lambda: [str(path.relative_to(service.root)) for path in service.rulers()])
+            names = found or []  # what cannot be listed can still be typed
+            shown = tuple(name for name in names if clean(name) == name)  # a field shows whatever stands in it
             self._app.post_safely(RulersArrived(shown))
 
         self._app.push_screen(RulerScreen(run_id, lambda ruler: self._grade(run_id, ruler)))
@@ -69,18 +67,14 @@ class RegradeOperations:
         """Begin to grade; all records are read, so the answer comes as a message."""
         service, width = self._app.service, words_width(self._app.size.width)
 
-        def grade() -> None:
-            try:
-                graded = service.regrade(run_id, self._path(ruler))
-                found = Regrade(graded, grading_words(graded, width), self._tries(run_id))
-                answer = RegradeArrived(run_id, ruler, found)
-            except PilothouseError as error:
-                answer = RegradeArrived(run_id, ruler, error=error)
-            except Exception as error:  # a defect below must not take the screen down with it
-                answer = RegradeArrived(run_id, ruler, error=PilothouseError(f"{type(error).__name__}: {error}"))
-            self._app.post_safely(answer)
+        def grade() -> Regrade:
+            graded = service.regrade(run_id, self._path(ruler))
+            return Regrade(graded, grading_words(graded, width), self._tries(run_id))
 
-        threading.Thread(target=grade, name="regrade", daemon=True).start()
+        def answer() -> None:
+            self._app.post_safely(RegradeArrived(run_id, ruler, *answer_of(grade)))
+
+        threading.Thread(target=answer, name="regrade", daemon=True).start()
 
     def _path(self, ruler: str) -> Path:
         """What was typed, from the workspace's folder on."""

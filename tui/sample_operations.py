@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import threading
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import PilothouseError
-from engine.files import RunFiles, well_formed
+from engine.files import RunFiles
+from engine.logs.sanitise import safe_json
 from engine.qc.detectors import DETECTOR_KINDS
 from engine.report.samples import Sample
 from engine.snapshot import RunSnapshot
 from tui import formatting
 from tui.browsing import Wish
+from tui.calls import answer_of
 from tui.messages import MarksEnded, SamplesArrived
 from tui.panels.sample_filters import initial_filter
 from tui.screens.dialog import NoticeScreen, Paragraph
@@ -61,13 +62,8 @@ class SampleOperations:
         service = self._app.service
 
         def read() -> None:
-            try:
-                answer = SamplesArrived(run_id, wish, service.samples(run_id, wish.wanted, MOST, near=wish.near))
-            except PilothouseError as error:
-                answer = SamplesArrived(run_id, wish, error=error)
-            except Exception as error:  # a defect below must not take the screen down with it
-                answer = SamplesArrived(run_id, wish, error=_defect(error))
-            self._app.post_safely(answer)
+            found = answer_of(lambda: service.samples(run_id, wish.wanted, MOST, near=wish.near))
+            self._app.post_safely(SamplesArrived(run_id, wish, *found))
 
         threading.Thread(target=read, name="samples", daemon=True).start()
 
@@ -83,7 +79,7 @@ class SampleOperations:
 
     def copy(self, sample: Sample, run: RunSnapshot | None) -> None:
         """The record as a line of JSON, through the terminal's own clipboard; of a long one it is said where it is."""
-        text = well_formed(json.dumps(sample.record, ensure_ascii=False))
+        text = safe_json(sample.record)
         octets = len(text.encode())
         size = formatting.size(octets)
         if octets <= LONGEST_COPY:
@@ -128,13 +124,7 @@ class SampleOperations:
                 taken = list(alike)
                 del self._pending[: len(taken)]
             marks = {index: right for *_, index, right in taken}
-            error: PilothouseError | None = None
-            try:
-                self._app.service.mark(run_id, kind, marks, detector=detector)
-            except PilothouseError as caught:
-                error = caught
-            except Exception as caught:  # a defect below must not take the screen down with it
-                error = _defect(caught)
+            _, error = answer_of(partial(self._app.service.mark, run_id, kind, marks, detector=detector))
             self._app.post_safely(MarksEnded(run_id, kind, tuple(marks), error))
 
     def _screens(self, run_id: str) -> list[SamplesScreen]:
@@ -145,7 +135,3 @@ class SampleOperations:
 def kinds_of(run: RunSnapshot) -> tuple[str, ...]:
     """The detectors that can be looked at: those that the gate rests on first."""
     return tuple(dict.fromkeys((*(detector.kind for detector in run.gate.detectors), *DETECTOR_KINDS)))
-
-
-def _defect(error: Exception) -> PilothouseError:
-    return PilothouseError(f"{type(error).__name__}: {error}")

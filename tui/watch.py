@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Generic, TypeVar
 
 from textual.message import Message
 
-from engine.errors import PilothouseError
 from engine.snapshot import RunSnapshot
+from tui.calls import answer_of
 from tui.messages import Looked
 
 T = TypeVar("T")
@@ -30,6 +31,7 @@ class Watch(Generic[T]):
     ) -> None:
         self._begin, self._run, self._post, self._every_s = begin, run, post, every_s
         self._wake = threading.Event()
+        self._look: Look[T] | None = None
         self._closed = False
         self._told: Looked | None = None
         self._thread = threading.Thread(target=self._go_on, name="page", daemon=True)
@@ -49,20 +51,17 @@ class Watch(Generic[T]):
         self._wake.set()
 
     def _go_on(self) -> None:
-        look: Look[T] | None = None
         while not self._closed:
             self._wake.clear()
             run = self._run()
             if run is not None:
-                try:
-                    look = look or self._begin()
-                    self._tell(Looked(self, look(run)))
-                except PilothouseError as error:
-                    self._tell(Looked(self, error=error))
-                except Exception as error:  # a defect below must not take the screen down with it
-                    self._tell(Looked(self, error=PilothouseError(f"{type(error).__name__}: {error}")))
+                self._tell(Looked(self, *answer_of(partial(self._look_at, run))))
             if not self._closed:
                 self._wake.wait(self._every_s)
+
+    def _look_at(self, run: RunSnapshot) -> T:
+        self._look = self._look or self._begin()
+        return self._look(run)
 
     def _tell(self, message: Looked) -> None:
         before, self._told = self._told, message

@@ -7,7 +7,9 @@ Everything here takes time linear in what is kept, however long the input is.
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 LINE_LIMIT = 4096
 ELLIPSIS = "…"
@@ -34,6 +36,7 @@ _HIDDEN = re.compile(
 )
 _BREAKS = re.compile("[\n\u2028\u2029]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_UNSAFE = re.compile("|".join(pattern.pattern for pattern in (_HIDDEN, _BREAKS, _SURROGATES)))
 
 
 def sanitise(text: str, limit: int = LINE_LIMIT) -> str:
@@ -64,6 +67,11 @@ def sanitise_bytes(data: bytes, limit: int = LINE_LIMIT) -> str:
     data = data.rstrip(b"\r\n")
     data = data[data.rfind(b"\r") + 1 :]
     return sanitise(data[: limit * _LOOKAHEAD * 4 + 4].decode("utf-8", "surrogateescape"), limit)
+
+
+def safe_json(value: Any) -> str:
+    """`value` as JSON on one line, in which `\\u…` stands for each character that `sanitise` would drop or replace."""
+    return _UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1], json.dumps(value, ensure_ascii=False))
 
 
 def _last_written(text: str) -> str:

@@ -182,7 +182,7 @@ def said_of(event: AnyEvent) -> Said | None:
         case GeneratorStarted():
             return KEEPER, f"started the generator: pid {event.process.pid}", "plain"
         case Stopping():
-            return KEEPER, _rung(event), "warn"
+            return KEEPER, _rung(event), "plain" if event.step == "verify" else "warn"
         case GeneratorEnded():
             return KEEPER, _exit(event), "plain"
         case RunEnded():

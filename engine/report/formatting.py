@@ -11,7 +11,7 @@ from engine.snapshot import RunSnapshot
 UNKNOWN = "–"
 
 OPERATORS = {"<=": "≤", ">=": "≥"}
-VERDICT_SIGNS = {"pass": "✓", "fail": "✗", "undecided": "…"}
+VERDICT_SIGNS = {"pass": "✓", "fail": "✗", "undecided": "◐"}
 STATE_SIGNS = {
     "queued": "○",
     "starting": "◌",

@@ -64,6 +64,7 @@ class SeriesReader:
         self._in_line_order = spec.imported is not None
         self._records = JournalReader(self._files.records)
         self._order = ItemOrder()
+        self._judged = 0
         tally = RunReplay(self._files, spec, own_figures=True).new_tally()
         self._metrics = MetricSeries(tally, tally.gate)
         self._began: float | None = None
@@ -72,6 +73,7 @@ class SeriesReader:
     def _add(self, record: Record) -> None:
         for judged in (record,) if self._in_line_order else self._order.add(record):
             self._metrics.add(judged)
+            self._judged += 1
         if is_kept(record):
             at = _time_of(record)
             if at is not None:
@@ -88,6 +90,8 @@ class SeriesReader:
         return RunSeries(checks, kept, "" if checks else self._why_nothing(run))
 
     def _why_nothing(self, run: RunSnapshot) -> str:
+        if self._records.offset and not self._judged and run.live:
+            return "its first items have not ended yet, and they are judged in their order"
         if self._records.offset:
             return "none of its records says anything of what its gate looks at"
         if self._spec is not None and self._spec.generator.kind == "command":

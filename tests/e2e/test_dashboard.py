@@ -109,8 +109,8 @@ def test_a_program_of_ones_own_is_watched_live_and_stopped_at_once(desk: Desk) -
         screen.type(b"q")
         screen.read("s stop")
         screen.type(b"s")
-        screen.read("at once (k)")
-        screen.type(b"k")
+        screen.read("now (K)")
+        screen.type(b"K")
         screen.read("verified: demo/pilot is stopped", 15)  # sooner than it would be killed for being deaf
         assert desk.run_status("pilot")["state"] == "stopped"
         screen.type(ENTER + b"q")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 import unicodedata
+from typing import Any
 
 import pyte
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.logs.sanitise import LINE_LIMIT, sanitise, sanitise_block, sanitise_bytes
+from engine.logs.sanitise import LINE_LIMIT, safe_json, sanitise, sanitise_block, sanitise_bytes
 
 ESC = "\x1b"
 
@@ -152,3 +154,21 @@ def test_ten_megabytes_of_garbage_take_no_time(unit: str) -> None:
     clean = sanitise(text)
     assert time.perf_counter() - began < 0.5
     assert len(clean) <= LINE_LIMIT
+
+
+ANY_CHARACTER = st.characters() | st.sampled_from("\x1b\x7f\x9b\u2028\u202e\ufeff\ud83d\ude00\U000e0041漢")
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(ANY_CHARACTER),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(ANY_CHARACTER), inner, max_size=4),
+)
+
+
+@given(ANY_JSON)
+def test_safe_json_is_the_same_json_and_nothing_of_it_is_to_be_dropped(value: Any) -> None:
+    text = safe_json(value)
+    assert json.loads(text) == json.loads(json.dumps(value))
+    assert sanitise(text, len(text) + 1) == text
+
+
+def test_safe_json_leaves_what_can_be_read_as_it_is() -> None:
+    assert safe_json({"a": "漢é“–", "b": "\x9b\u202e\x7f"}) == '{"a": "漢é“–", "b": "\\u009b\\u202e\\u007f"}'

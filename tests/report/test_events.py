@@ -209,3 +209,12 @@ def test_every_event_has_a_sentence_or_is_passed_over_on_purpose() -> None:
         assert said is not None, name
         assert said[0], name
         assert said[1], name
+
+
+def test_only_the_steps_of_a_stop_that_act_are_warned_of() -> None:
+    tones = [
+        said[2]
+        for step in ("SIGINT", "SIGKILL", "verify")
+        if (said := said_of(Stopping(time=at(1), step=step, processes=2, reason="asked"))) is not None
+    ]
+    assert tones == ["warn", "warn", "plain"]

@@ -100,8 +100,8 @@ def test_every_check_is_drawn_within_the_width_and_counts_are_said(tmp_path: Pat
     assert max(map(len, text.splitlines())) <= WIDTH
     assert text.count("log10E") == 2 * 5
     assert "✓ delimiter = 0" not in text, "the run has not ended"
-    assert "… delimiter = 0 · 0 in 300: holds so far, decided at the end" in text
-    assert set(text) - set("─│┌┐└┘┤·") <= set("✓✗…≥−") | {chr(code) for code in range(32, 127)} | {"\n"}
+    assert "◐ delimiter = 0 · 0 in 300: holds so far, decided at the end" in text
+    assert set(text) - set("─│┌┐└┘┤·") <= set("✓✗◐…≥−") | {chr(code) for code in range(32, 127)} | {"\n"}
     assert "300 samples" in text
 
 

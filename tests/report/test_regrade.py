@@ -90,7 +90,7 @@ def test_old_and_new_verdict_stand_side_by_side_with_what_changed_sides(root: Pa
     assert told["earlier"] == [{"run": "c/iteration-1", "old": "pass", "new": "pass"}]
     text = regrade_text(graded)
     assert "c/pilot graded again: qc.runaway length-v1 → markers-v2" in text
-    assert "runaway       < 5 %  ✗ fail 16.7 %   … undecided 0.8 %" in text
+    assert "runaway       < 5 %  ✗ fail 16.7 %   ◐ undecided 0.8 %" in text
     assert "20 of 120: proven too high (limit < 5%)\n    → 1 of 120: " in text
     assert "runaway, length-v1 → markers-v2: 1 newly flagged, 20 no longer flagged" in text
     assert "  + #20 · kept · Do 20. → Blue. ⏎ ⟦ ⏎ Instruction: Name a tree. ⏎ Response: Oak.⟧" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +107,12 @@ def test_of_an_imported_run_only_what_is_judged_by_its_rows_is_drawn(root: Path)
     Service(root).regrade("c/pilot", places.write_ruler(root, "qc: {runaway: markers-v2}"), reason="better")
     series = Service(root).metric_series("c/pilot")(picture(root))
     assert judged(series) == {"runaway_rate": (20, 0)}
+
+
+def test_a_live_run_whose_first_item_goes_on_says_so(root: Path) -> None:
+    files = places.add_run(root, "pilot", places.records(4)[1:], ended=False)
+    reader = SeriesReader(files)
+    live = replace(picture(root), state="running")
+    assert "its first items have not ended yet" in reader(live).nothing
+    append(files, places.record(0))
+    assert judged(reader(live))["runaway_rate"] == (4, 0)

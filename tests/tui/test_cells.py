@@ -7,9 +7,11 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.cells import cell_len
+from rich import cells
+from rich.cells import cell_len, set_cell_size
 
-from tui.cells import Cell, cut, fit, plain, rule, spread, width_of, wrap
+from tui.cells import Cell, chopped, cut, fit, plain, rule, spread, width_of, wrap
+from tui.panels.marked_text import LONGEST_PIECE, marked_rows
 
 ANY_TEXT = st.text(max_size=80)
 
@@ -59,3 +61,32 @@ def test_rules_and_spread_lines_fill_the_width(width: int) -> None:
 
 def test_plain_text_of_lines_has_no_trailing_blanks() -> None:
     assert plain([(Cell("a", width=5), Cell("b", width=3))]) == "a    b"
+
+
+@given(st.text("ab漢字のé\u0301", min_size=1, max_size=60), st.integers(2, 12))
+def test_a_long_word_is_cut_where_its_cells_are_full(word: str, width: int) -> None:
+    pieces, rest = [], word
+    while cell_len(rest) > width:
+        piece = set_cell_size(rest, width).rstrip()
+        pieces.append(piece)
+        rest = rest[len(piece) :]
+    assert chopped(word, width) == [*pieces, rest]
+
+
+def test_text_without_blanks_is_wrapped_in_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = 0
+    whole = cells.get_character_cell_size
+
+    def counted(*character: str) -> int:
+        nonlocal measured
+        measured += 1
+        return whole(*character)
+
+    monkeypatch.setattr(cells, "get_character_cell_size", counted)
+    text = "日本語の文章" * 650
+    assert "".join(wrap(text, 65)) == text
+    assert 0 < measured < 4 * len(text)
+    measured = 0
+    rows = marked_rows(text[:LONGEST_PIECE] * 3, [(LONGEST_PIECE, 2 * LONGEST_PIECE, "runaway")], 65)
+    assert len(rows) > 3 * len(text) * 2 // 65
+    assert measured < 4 * 3 * LONGEST_PIECE

@@ -13,7 +13,7 @@ from engine.report.events import RunEvent, RunEvents
 from engine.snapshot import LoggedAction, RunSnapshot, Snapshot
 from tests.tui import pictures
 from tests.tui.driving import Screen, opened
-from tui.cells import plain
+from tui.cells import Line, plain
 from tui.panels.events import event_lines
 from tui.screens.events import EventsScreen
 
@@ -143,10 +143,11 @@ async def test_untrusted_words_cannot_reach_the_terminal() -> None:
 
 async def test_journals_that_cannot_be_read_are_told_with_what_to_do() -> None:
     service = pictures.FakeService(of(pictures.live_run(actions=(LoggedAction("x", "kim", "did it"),))))
-    service.look_error = PilothouseError("permission denied", remedy="make it readable")
+    service.look_error = PilothouseError("permission denied", where="keeper.jsonl", remedy="make it readable")
     async with opened(service) as screen:
         await screen.press("h")
         await screen.until(lambda: "permission denied" in screen.painted)
+        assert "where: keeper.jsonl" in screen.painted
         assert "to do: make it readable" in screen.painted
         service.look_error = None
         screen.app.screen.wake()  # type: ignore[attr-defined]
@@ -162,3 +163,28 @@ async def test_nothing_is_looked_at_any_more_once_the_page_is_closed() -> None:
         watch = screen.app.screen._watch  # type: ignore[attr-defined]
         await screen.press("escape")
         await screen.until(lambda: watch.ended, "the end of its thread")
+
+
+async def test_as_time_goes_on_nothing_is_laid_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    laid_out = []
+
+    def counted(found: RunEvents | None, width: int) -> tuple[Line, ...]:
+        laid_out.append(found)
+        return event_lines(found, width)
+
+    monkeypatch.setattr("tui.screens.events.event_lines", counted)
+    service = pictures.FakeService(of(pictures.live_run()))
+    service.happened[ITERATION] = many(50)
+    async with opened(service) as screen:
+        await screen.press("h")
+        await screen.until(lambda: "thing 49 " in screen.painted)
+        page, before = screen.app.screen, len(laid_out)
+        assert isinstance(page, EventsScreen)
+        warned = of(pictures.live_run(warnings=("the disk is full",)))
+        for number in range(5):
+            page.show_view(replace(screen.app.view, snapshot=warned, now=pictures.NOW + number))
+        assert len(laid_out) == before
+        await screen.press("home")
+        assert "the disk is full" in screen.painted, "what is wrong is still said"
+        service.happened[ITERATION] = many(51)
+        await screen.until(lambda: many(51) in laid_out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from engine.snapshot import Snapshot
 from tests.tui import pictures
 from tests.tui.driving import Screen, opened
 from tui.actions import in_scope
-from tui.cells import plain, width_of
+from tui.cells import Line, plain, width_of
 from tui.panels.metrics import metrics_lines
 from tui.screens.metrics import MetricsScreen
 
@@ -155,3 +156,71 @@ async def test_help_shows_the_pages_own_keys_first() -> None:
             own = in_scope(screen.app.screen_stack[-2].SCOPE)  # type: ignore[attr-defined]
             assert all(action.help in " ".join(first.split()) for action in own)
             await screen.press("escape")
+
+
+def test_where_lists_are_the_samples_the_title_is_the_metric_and_the_curve_their_mean() -> None:
+    check = replace(pictures.check("runaway_rate", 0.511, "undecided", "9.7 of 20 lists"), by_list=True)
+    run = pictures.live_run(gate=pictures.gate("undecided", "undecided", check))
+    points = tuple(Judged(n, 0.483 * n, 0.483, None, None) for n in range(1, 21))
+    text = plain(metrics_lines(run, RunSeries((CheckSeries("runaway_rate", points, None),)), 118, 38))
+    assert "51.1 %" in text
+    assert "48.3 %" not in text
+    assert "20 lists" in text
+    assert "█ so far, over lists their mean" in text
+    assert "░" not in text, "there are no bounds to explain"
+    assert "their mean" not in plain(metrics_lines(LIVE, SERIES, 118, 38))
+
+
+async def test_a_page_that_draws_nothing_yet_looks_again_with_every_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MetricsScreen, "EVERY_S", 600.0)
+    service = pictures.FakeService(story())
+    service.series[ITERATION] = RunSeries((), nothing="its first items have not ended yet")
+    async with opened(service) as screen:
+        await screen.press("m")
+        await screen.until(lambda: "have not ended yet" in screen.painted)
+        service.series[ITERATION] = SERIES
+        counts = replace(LIVE.counts, kept=62)
+        service.snapshot = pictures.snapshot(
+            pictures.campaign(pictures.run(), pictures.live_run(counts=counts), next=pictures.WAIT)
+        )
+        await screen.until(lambda: "passes at 23" in screen.painted, "the plots, without waiting for the next look")
+
+
+async def test_plots_are_laid_out_again_only_when_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    laid_out = []
+
+    def counted(*arguments: Any) -> tuple[Line, ...]:
+        laid_out.append(arguments)
+        return metrics_lines(*arguments)
+
+    monkeypatch.setattr("tui.screens.metrics.metrics_lines", counted)
+    service = pictures.FakeService(story())
+    service.series[ITERATION] = SERIES
+    async with opened(service) as screen:
+        await screen.press("m")
+        await screen.until(lambda: "░" in screen.painted)
+        page, before = screen.app.screen, len(laid_out)
+        assert isinstance(page, MetricsScreen)
+        for seconds in range(5):
+            page.show_view(replace(screen.app.view, now=pictures.NOW + seconds))
+        assert len(laid_out) == before
+        await screen.pilot.resize_terminal(100, 24)
+        await screen.until(lambda: len(laid_out) == before + 1)
+
+
+async def test_the_header_names_the_state_as_the_dashboard_does() -> None:
+    picture = pictures.snapshot(pictures.campaign(pictures.run(imported=True)))
+    async with opened(pictures.FakeService(picture)) as screen:
+        assert "imported" in screen.painted
+        await screen.press("m")
+        await screen.until(lambda: screen.painted.splitlines()[0].rstrip().endswith("imported"))
+
+
+async def test_of_a_run_that_is_gone_every_page_says_so_and_so_do_the_digits() -> None:
+    service = pictures.FakeService(story())
+    async with opened(service, notices=True) as screen:
+        await screen.press("m")
+        service.snapshot = pictures.snapshot(pictures.campaign(pictures.run()))
+        await screen.until(lambda: screen.painted.count("there is no such run any more") == 1)
+        await screen.press("3")
+        await screen.until(lambda: screen.painted.count("there is no such run any more") == 2, "the notice")

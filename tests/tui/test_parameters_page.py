@@ -46,6 +46,7 @@ def test_what_differs_stands_first_with_a_sign_and_both_values(width: int) -> No
         assert name not in [line.strip().split("  ")[0] for line in same.splitlines()]
     for name in ("instruction.temperature", "response.stop", "prompt instructions", "gate.runaway_rate"):
         assert name in same
+    assert "< 5 %" in same
     assert "≠" not in same
 
 
@@ -86,3 +87,20 @@ async def test_3_opens_it_and_it_follows_the_run_beside(size: tuple[int, int]) -
         await screen.until(lambda: "≠ seed" in screen.painted)
         await screen.press("escape")
         assert screen.app.screen is screen.dashboard
+
+
+def test_a_limit_is_written_as_elsewhere_and_what_is_none_as_it_is() -> None:
+    rules = (("gate.pair_acceptance", ">= 50%"), ("gate.median_tokens", "< 40"), ("gate.confidence", "0.95"))
+    run = replace(PILOT, rules=rules)
+    rows = [line.split() for line in text_of(run, run).splitlines()[-3:]]
+    assert rows == [
+        ["gate.pair_acceptance", "≥", "50", "%"],
+        ["gate.median_tokens", "<", "40"],
+        ["gate.confidence", "0.95"],
+    ]
+
+
+def test_a_long_name_goes_on_after_its_dot() -> None:
+    lines = [line.rstrip() for line in text_of(PILOT, PILOT, width=58).splitlines()]
+    place = next(number for number, line in enumerate(lines) if line.lstrip().startswith("instruction. "))
+    assert lines[place + 1] == "   repetition_penalty"

@@ -218,3 +218,35 @@ async def test_the_palette_offers_it(root: Path) -> None:
         await screen.press("escape")
         titles = [command.title for command in screen.app.get_system_commands(screen.app.screen)]
         assert "regrade" in titles
+
+
+def fits(screen: Screen) -> bool:
+    """Whether all of the dialog's box is on the terminal, with its keys."""
+    box = screen.dialog().query_one("#box").region
+    return screen.app.screen.region.contains_region(box) and "esc back" in screen.painted
+
+
+@pytest.mark.parametrize("size", [(60, 16), (80, 24)])
+async def test_of_many_rulers_the_chosen_one_is_in_sight(root: Path, size: tuple[int, int]) -> None:
+    for number in range(30):
+        (root / "configs" / "rulers" / f"number-{number:02d}.yaml").write_text(MARKERS)
+    async with asked(root, size) as (screen, question):
+        assert fits(screen)
+        assert "PgUp PgDn scroll" in screen.painted
+        assert "↑ ↓ PgUp" not in screen.painted, "these choose a file"
+        await screen.press("up")
+        assert question.typed == "configs/rulers/number-29.yaml"
+        await screen.until(lambda: "▸ configs/rulers/number-29.yaml" in screen.painted)
+        await screen.press("down")
+        await screen.until(lambda: "▸ configs/rulers/broken.yaml" in screen.painted)
+        await screen.press("pagedown", "pagedown")
+        await screen.until(lambda: "number-1" in screen.painted)
+        assert fits(screen)
+
+
+async def test_in_a_low_window_a_refusal_is_in_sight(root: Path) -> None:
+    async with asked(root, (60, 16)) as (screen, question):
+        await grade(screen, question, "elsewhere.yaml")
+        assert "to do: check the name" in told(screen)
+        await screen.until(lambda: "to do: check the name" in screen.painted)
+        assert fits(screen)

@@ -120,7 +120,7 @@ async def test_a_flag_of_a_detector_that_no_longer_judges_is_not_marked_and_read
         await screen.press("t")
         await screen.until(lambda: "not marked: the run is judged by length-v1 now" in samples.text)
         await screen.until(lambda: "#7 kept" in samples.text)
-        await screen.until(lambda: "length-v1 flags 22 of" in samples.text)
+        await screen.until(lambda: "length-v1 flags 2 of 2 records" in samples.text)
         assert "✓ right" not in screen.painted
         assert service.marked_of == ["markers-v2"]
         service.refuse = None
@@ -190,10 +190,12 @@ async def test_a_suspect_detector_comes_first_with_its_reason_and_its_precision(
     )
     gate = replace(pictures.PILOT_GATE, detectors=(pictures.detector(), suspect))
     service = flagged(3, gate=gate, counts=replace(pictures.run().counts, records=116))
+    service.records = [pictures.sample(index, flags={"repetition": index == 3}) for index in (3, 7)]
     service.detectors["repetition"] = "ngram-v1"
     async with looking(service) as (screen, samples):
         await screen.until(lambda: service.read == [Wanted(flag="repetition")])
-        await screen.until(lambda: "ngram-v1 flags 22 of 116 records" in samples.text)
+        await screen.until(lambda: "ngram-v1 flags 1 of 2 records" in samples.text)
+        assert "all 2 " in samples.text, "the same records are counted above"
         assert "right in 7 of 10 marked, 35–93 %" in samples.text
         assert "⚠ suspect: the pair critic accepts 20 of 22 flagged" in samples.text
 
@@ -486,3 +488,33 @@ async def test_a_program_of_its_own_that_writes_no_records_is_told_from_a_run_th
     live = pictures.live_run(counts=replace(pictures.live_run().counts, records=0))
     async with looking(pictures.FakeService(pictures.snapshot(pictures.campaign(live)))) as (screen, samples):
         await screen.until(lambda: "There are no records yet: the run has finished no item. r reads" in samples.text)
+
+
+async def test_what_a_terminal_could_obey_is_copied_as_an_escape_of_json() -> None:
+    service = flagged(3)
+    service.records = [pictures.sample(3, record={"response": "\x9b2J\u202e\x7f\ud800 漢"})]
+    async with looking(service) as (screen, samples):
+        await screen.until(lambda: samples.sample is not None)
+        await screen.press("y")
+        assert not set("\x9b\u202e\x7f\ud800") & set(screen.app.clipboard)
+        assert "漢" in screen.app.clipboard
+        assert json.loads(screen.app.clipboard) == service.records[0].record
+
+
+async def test_after_the_last_one_was_marked_it_says_that_it_was_the_last() -> None:
+    async with opened(flagged(3, 7), notices=True) as screen:
+        await screen.press("f")
+        await screen.until(lambda: "1 of 2" in screen.painted)
+        await screen.press("t")
+        await screen.until(lambda: "2 of 2" in screen.painted)
+        assert "it was the last" not in screen.painted
+        await screen.press("x")
+        await screen.until(lambda: "marked: it was the last" in screen.painted)
+
+
+async def test_records_that_cannot_be_read_are_told_with_the_place() -> None:
+    service = flagged(3)
+    service.read_error = NotFoundError("it is torn", where="spec.json:3", remedy="mend it")
+    async with looking(service) as (screen, samples):
+        await screen.until(lambda: "where: spec.json:3" in samples.text)
+        assert "to do: mend it" in samples.text

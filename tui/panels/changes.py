@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import zip_longest
 
+from rich.cells import cell_len
+
+from engine.campaign.grading import Limit
 from engine.campaign.parameters import flatten
 from engine.policy.compare import partner_of
 from engine.report.comparison import HASH_DIGITS
 from engine.report.differences import differing_parameters, differing_prompts, differing_rules
+from engine.report.formatting import limit_text
 from engine.snapshot import RunSnapshot
 from tui.cells import Cell, Line, Role, rule, wrap
 from tui.view import View
@@ -24,7 +28,7 @@ def changes(partner: RunSnapshot, run: RunSnapshot) -> list[tuple[str, str, str]
     found = [(name, _shown(old), _shown(new)) for name, (old, new) in differing_parameters(runs).items()]
     hashes = differing_prompts(runs).items()
     found += [(f"prompt {name}", _start(old), _start(new)) for name, (old, new) in hashes]
-    return found + [(name, _shown(old), _shown(new)) for name, (old, new) in differing_rules(runs).items()]
+    return found + [(name, _rule(old), _rule(new)) for name, (old, new) in differing_rules(runs).items()]
 
 
 def change_lines(found: list[tuple[str, str, str]], width: int) -> Iterator[Line]:
@@ -75,15 +79,21 @@ def _parts(run: RunSnapshot) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     known = flatten(run.parameters) if run.parameters_known else {}
     yield "Parameters", [(name, _shown(value)) for name, value in known.items()]
     yield "Prompts", [(f"prompt {name}", _start(digest)) for name, digest in run.prompts]
-    yield "Model, detectors, gate", [(name, _shown(value)) for name, value in run.rules]
+    yield "Model, detectors, gate", [(name, _rule(value)) for name, value in run.rules]
 
 
 def _lines(sign: str, name: str, value: str, width: int) -> Iterator[Line]:
     column = NAME_WIDTH if width >= NARROW else NARROW_NAME
     role: Role = "strong" if sign.strip() else "text"
-    rows = zip_longest(wrap(name, column - 4), wrap(value, width - column - 1), fillvalue="")
+    rows = zip_longest(_named(name, column - 4), wrap(value, width - column - 1), fillvalue="")
     for number, (label, text) in enumerate(rows):
         yield Cell(f" {sign if number == 0 else ' '} ", "warn"), Cell(label, "text", column - 3), Cell(text, role)
+
+
+def _named(name: str, width: int) -> list[str]:
+    """A name that is too long for a line goes on after its last dot."""
+    group, dot, last = name.rpartition(".")
+    return wrap(name, width) if cell_len(name) <= width or not dot else [*wrap(group + dot, width), *wrap(last, width)]
 
 
 def _said(text: str, width: int) -> Iterator[Line]:
@@ -93,6 +103,15 @@ def _said(text: str, width: int) -> Iterator[Line]:
 
 def _start(digest: str | None) -> str:
     return digest[:HASH_DIGITS] if digest else "–"
+
+
+def _rule(value: object) -> str:
+    """A limit as it is written elsewhere on the screen, `≥ 50 %`; anything else as it is."""
+    try:
+        limit = Limit.parse(value)
+    except ValueError:
+        return _shown(value)
+    return limit_text(limit.op, limit.value, percent=limit.percent)
 
 
 def _shown(value: object) -> str:

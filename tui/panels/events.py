@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -47,7 +48,8 @@ def event_lines(happened: RunEvents | None, width: int) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def _event(event: RunEvent, source: int, width: int) -> list[Line]:
+@lru_cache(maxsize=4096)  # a page may have thousands, and another one comes every few seconds
+def _event(event: RunEvent, source: int, width: int) -> tuple[Line, ...]:
     sign, role = TONES[event.tone]
     indent = CLOCK_WIDTH + source + 4
     rows = wrap(event.sentence, width - indent - 1) or [""]
@@ -62,4 +64,4 @@ def _event(event: RunEvent, source: int, width: int) -> list[Line]:
     lines += [(Cell(" " * indent), Cell(row, role)) for row in rows[1:]]
     if event.pending:
         lines.append((Cell(" " * indent), Cell("not taken yet", "warn")))
-    return lines
+    return tuple(lines)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 
-from tui.cells import Cell, Line, clean
+from tui.cells import Cell, Line, chopped, clean
 
 OPEN, CLOSE, NAMED = "⟦", "⟧", "│"
 LONGEST_PIECE = 4000
@@ -40,7 +40,7 @@ def marked_rows(text: str, highlights: Iterable[Highlight], width: int) -> list[
             paragraphs[-1].append((clean(part, LONGEST_PIECE + 200), flagged))
     rows: list[Line] = []
     for paragraph in paragraphs:
-        rows += _wrapped(paragraph, max(1, width))
+        rows += islice(_wrapped(paragraph, max(1, width)), MOST_ROWS + 1)
         if len(rows) > MOST_ROWS:
             return [*rows[:MOST_ROWS], (Cell("…", "dim"),)]
     return rows
@@ -91,26 +91,29 @@ def _start_of(text: str) -> str:
     return text if len(text) <= LONGEST_PIECE else f"{text[:LONGEST_PIECE]}…"
 
 
-def _wrapped(pieces: list[_Piece], width: int) -> list[Line]:
+def _wrapped(pieces: list[_Piece], width: int) -> Iterator[Line]:
     """Words on lines; a flagged one keeps its look wherever the line breaks."""
-    rows: list[list[_Piece]] = [[]]
+    row: list[_Piece] = []
     used = 0
     for text, flagged in pieces:
         for token in _TOKENS.findall(text):
-            rest = token
-            if used and used + cell_len(rest) > width:
-                rows.append([])
-                used = 0
-                if rest.isspace():
+            blank = token.isspace()
+            if used and used + cell_len(token) > width:
+                yield _joined(row)
+                row, used = [], 0
+                if blank:
                     continue
-            while cell_len(rest) > width:
-                part = set_cell_size(rest, width).rstrip()
-                rows[-1].append((part, flagged))
-                rows.append([])
-                rest = rest[len(part) :] if part else ""
-            rows[-1].append((rest, flagged))
-            used += cell_len(rest)
-    return [_joined(row) for row in rows]
+            if blank and cell_len(token) > width:  # an indentation that leaves no room
+                yield _joined(row)
+                row = []
+                continue
+            *full, last = chopped(token, width)
+            for part in full:
+                yield _joined([*row, (part, flagged)])
+                row = []
+            row.append((last, flagged))
+            used += cell_len(last)
+    yield _joined(row)
 
 
 def _joined(row: list[_Piece]) -> Line:

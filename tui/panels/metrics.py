@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from engine.campaign.grading import Limit
 from engine.qc.metrics import metric_of
 from engine.qc.series import CheckSeries
-from engine.qc.verdicts import CheckVerdict
+from engine.qc.verdicts import CheckVerdict, GateVerdict
 from engine.report.formatting import limit_text
 from engine.report.series import RunSeries
 from engine.snapshot import RunSnapshot
 from tui import formatting
-from tui.cells import Cell, Line, fit, spread, wrap
+from tui.cells import Cell, Line, spread, wrap
 from tui.panels.facts import beside
 from tui.panels.plot import Curve, Point, plot
 from tui.panels.states import VERDICTS
@@ -41,8 +43,8 @@ def metrics_lines(run: RunSnapshot, series: RunSeries | None, width: int, height
     lines: list[Line] = []
     if series.nothing:
         lines += [(Cell(f" {row}", "dim"),) for row in wrap(f"{run.name}: {series.nothing}", width - 2)]
-    elif run.gate.confidence is not None:
-        lines.append(_legend(run.gate.confidence, width))
+    else:
+        lines += _legend(run.gate, series.checks, width)
     for first in range(0, len(blocks), number):
         row = blocks[first : first + number]
         if lines:
@@ -60,15 +62,14 @@ def check_block(check: CheckVerdict, series: CheckSeries, width: int, height: in
     at = AT[check.verdict].format(series.decided_at) if series.decided_at is not None else word
     limit = limit_text(check.op, check.limit, percent=check.percent)
     label = formatting.metric_label(check.metric, long=width >= LEAST_FOR_LONG)
-    value, decided = Cell(_figure(check, series.points[-1].value), "strong"), Cell(at, role)
+    value, decided = Cell(_figure(check, check.value), "strong"), Cell(at, role)
     beside_it = [value, Cell("  "), decided] if width >= LEAST_FOR_LONG else [value]
     title = spread([Cell(f" {sign} ", role), Cell(label, "strong"), Cell(f" {limit}", "warn")], beside_it, width)
-    known = metric_of(check.metric)
     curve = Curve(
         [Point(point.n, point.value, point.lower, point.upper) for point in series.points],
         x_text=lambda n: f"{n:,.0f}",
         y_text=lambda value: _axis_figure(check, value),
-        over="lists" if check.by_list else known.over if known is not None else "",
+        over=_counted(check),
         limit=Limit(op=check.op, value=check.limit, percent=check.percent),
         limit_text=limit,
         most=1.0 if check.percent else None,
@@ -117,9 +118,26 @@ def _told(check: CheckVerdict, width: int) -> list[Line]:
     return [title, *((Cell(f"   {row}", "dim"),) for row in wrap(formatting.signs(check.sentence), width - 3))]
 
 
-def _legend(confidence: float, width: int) -> Line:
-    text = f" █ so far  ░ exact {confidence * 100:g} % bounds  ╌ limit  ▲ decided"
-    return (Cell(fit(text, width).rstrip(), "dim"),)
+def _counted(check: CheckVerdict) -> str:
+    """What stands along the horizontal axis."""
+    known = metric_of(check.metric)
+    return "lists" if check.by_list else known.over if known is not None else ""
+
+
+def _is_mean(check: CheckVerdict) -> bool:
+    """Whether its curve is the mean of its lists' shares, which is what such a gate proves; its value is over all."""
+    return check.by_list and check.percent
+
+
+def _legend(gate: GateVerdict, drawn: Sequence[CheckSeries], width: int) -> list[Line]:
+    """The signs in the plots that are `drawn`."""
+    metrics = {series.metric for series in drawn}
+    mean = any(_is_mean(check) for check in gate.checks if check.metric in metrics)
+    bounded = any(point.lower is not None for series in drawn for point in series.points)
+    signs = ["█ so far, over lists their mean" if mean else "█ so far"]
+    if bounded and gate.confidence is not None:
+        signs.append(f"░ exact {gate.confidence * 100:g} % bounds")
+    return [(Cell(f" {row}", "dim"),) for row in wrap("  ".join([*signs, "╌ limit", "▲ decided"]), width - 1)]
 
 
 def _figure(check: CheckVerdict, value: float | None) -> str:

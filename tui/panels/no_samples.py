@@ -6,6 +6,7 @@ from engine.errors import PilothouseError
 from engine.report.samples import Samples, Wanted
 from engine.snapshot import RunSnapshot
 from tui.cells import Cell, Line, wrap
+from tui.panels.errors import error_lines
 from tui.panels.sample_filters import filter_title
 
 OWN_PROGRAM = ("generator.kind", "command")
@@ -16,8 +17,8 @@ def empty_lines(
 ) -> tuple[Line, ...]:
     """`samples` is None while they are being read, and where `error` says why they cannot be."""
     if error is not None:
-        told = [error.what, *([f"to do: {error.remedy}"] if error.remedy else [])]
-    elif samples is None:
+        return ((), *error_lines(error, width))
+    if samples is None:
         told = ["reading the records …"]
     elif not samples.records:
         told = _no_records(run)

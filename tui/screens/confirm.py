@@ -15,7 +15,7 @@ from engine.errors import PilothouseError
 from tui.actions import BY_ID
 from tui.cells import Cell, Line
 from tui.screens.base import bindings
-from tui.screens.dialog import Dialog, Paragraph, choice_lines
+from tui.screens.dialog import FIELD_SCROLL_KEYS, Dialog, Paragraph, choice_lines
 from tui.widgets.cell_lines import CellLines
 
 LINES_OF_PROGRESS = 8
@@ -256,6 +256,8 @@ class ReviewScreen(Dialog[str | None]):
 
 class AmountScreen(Dialog[int | None]):
     """Asks for a whole number of at least `least`; returns None when it was left."""
+
+    SCROLL_KEYS = FIELD_SCROLL_KEYS
 
     def __init__(self, paragraphs: list[Paragraph], *, value: int, least: int) -> None:
         super().__init__(paragraphs)

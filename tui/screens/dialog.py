@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, cast
 
 from rich.cells import cell_len
 from textual import events
@@ -11,17 +11,24 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
+from textual.widgets import Input
 
 from tui.cells import Cell, Line, Role, clean, width_of, wrap
 from tui.view import View
 from tui.widgets.cell_lines import ActionClicked, CellLines
 
+if TYPE_CHECKING:
+    from tui.app import PilothouseApp
+
 Result = TypeVar("Result")
 PADDING = 7
 """Border, padding and scroll bar beside a dialog's text."""
 FRAME_ROWS = 7
-"""Rows of a dialog that are not its text: border, padding, choices."""
-SCROLL_KEYS = "↑ ↓ PgUp PgDn"
+"""Rows of a dialog that are not its text: border, padding, choices. Fields come on top."""
+FIELD_SCROLL_KEYS = "PgUp PgDn"
+"""Of a dialog with a field, which has ↑ and ↓ for something else or for nothing."""
+FIELD_ROWS = 3
+"""A field with its border."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,7 @@ class Dialog(ModalScreen[Result], Generic[Result]):
     """A box over the screen. Subclasses say what stands in it."""
 
     WIDEST: ClassVar[int] = 84
+    SCROLL_KEYS: ClassVar[str] = "↑ ↓ PgUp PgDn"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss_dialog", show=False),
         Binding("pageup", "scroll_text(-8)", show=False),
@@ -62,7 +70,7 @@ class Dialog(ModalScreen[Result], Generic[Result]):
         yield CellLines(id="choices")
 
     def on_mount(self) -> None:
-        self.app.clear_notifications()
+        cast("PilothouseApp", self.app).hush()
         self.redraw()
 
     def on_resize(self, _: events.Resize) -> None:
@@ -75,11 +83,12 @@ class Dialog(ModalScreen[Result], Generic[Result]):
 
     def redraw(self) -> None:
         lines, choices = self.text_lines(self.inner_width), self.choice_lines(self.inner_width)
-        room = max(3, self.app.size.height - FRAME_ROWS - max(0, len(choices) - 1))
+        taken = FRAME_ROWS + FIELD_ROWS * len(self.query(Input)) + max(0, len(choices) - 1)
+        room = max(3, self.app.size.height - taken)
         self._scrolls = len(lines) > room
         self.query_one("#body").styles.max_height = room - self._scrolls
         self.query_one("#text", CellLines).show(lines)
-        hint = (Cell(SCROLL_KEYS, "key"), Cell(f" scroll, {len(lines)} lines in all", "warn"))
+        hint = (Cell(self.SCROLL_KEYS, "key"), Cell(f" scroll, {len(lines)} lines in all", "warn"))
         self.query_one("#more", CellLines).show((hint,) if self._scrolls else ())
         if choices:
             self.query_one("#choices", CellLines).show(choices)

@@ -29,25 +29,23 @@ class EventsScreen(WatchedPage["RunEvents"]):
 
     def __init__(self, run_id: str) -> None:
         super().__init__(run_id)
-        self._done: object = None
         self._to_end = True
 
     def look(self) -> Look[RunEvents]:
         return self.pilothouse.service.events(self.run_id)
 
     def run_lines(self, run: RunSnapshot, view: View, width: int) -> tuple[Line, ...]:  # noqa: ARG002
-        return (*warning_lines(view, width, most=None), *event_lines(self.found, width))
+        events = self.laid_out(lambda: event_lines(self.found, width), width)
+        return (*warning_lines(view, width, most=None), *events)
+
+    def news(self, run: RunSnapshot) -> object:
+        return run.state, run.actions, run.gradings
 
     def begin(self) -> None:
         super().begin()
         self._to_end = True
 
     def show_view(self, view: View, /) -> None:
-        run = self.run_in(view)
-        done = (run.state, run.actions, run.gradings) if run is not None else None
-        if done != self._done:
-            self._done = done
-            self.wake()
         at_end = self._to_end or self.scroll.is_vertical_scroll_end
         self._to_end = self.found is None
         super().show_view(view)

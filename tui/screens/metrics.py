@@ -30,4 +30,11 @@ class MetricsScreen(WatchedPage["RunSeries"]):
         return self.pilothouse.service.metric_series(self.run_id)
 
     def run_lines(self, run: RunSnapshot, view: View, width: int) -> tuple[Line, ...]:  # noqa: ARG002
-        return metrics_lines(run, self.found, width, self.app.size.height - FRAME_ROWS)
+        height = self.app.size.height - FRAME_ROWS
+        seen = (run.name, run.gate, run.counts, run.examples_per_second)
+        return self.laid_out(lambda: metrics_lines(run, self.found, width, height), width, height, seen)
+
+    def news(self, run: RunSnapshot) -> object:
+        """While nothing can be drawn yet, whatever is counted."""
+        drawn = self.found is not None and self.found.checks
+        return (run.state, None) if drawn else (run.state, run.counts, run.gate)

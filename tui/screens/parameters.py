@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
-from tui.cells import Cell, Line
+from engine.snapshot import RunSnapshot
+from tui.cells import Line
 from tui.panels.changes import parameters_lines
 from tui.screens.base import bindings
 from tui.screens.run_page import RunPageScreen
@@ -17,8 +18,5 @@ class ParametersScreen(RunPageScreen):
     SCOPE = "parameters"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("parameters")]
 
-    def body_lines(self, view: View, width: int) -> tuple[Line, ...]:
-        run = self.run_in(view)
-        if run is None:
-            return ((Cell(" there is no such run any more", "dim"),),)
+    def run_lines(self, run: RunSnapshot, view: View, width: int) -> tuple[Line, ...]:
         return parameters_lines(run, view, width)

@@ -9,12 +9,13 @@ from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.geometry import Region
 from textual.widgets import Input
 
 from engine.errors import PilothouseError
 from tui.cells import Cell, Line, Role, wrap
 from tui.screens.confirm import ConfirmScreen, error_paragraphs
-from tui.screens.dialog import Dialog, Paragraph
+from tui.screens.dialog import FIELD_SCROLL_KEYS, Dialog, Paragraph
 from tui.screens.edit import LONGEST_VALUE, TYPEABLE
 from tui.widgets.cell_lines import CellLines
 
@@ -32,6 +33,7 @@ class RulerScreen(Dialog[None]):
     """Asks for a file to grade by: one of the workspace's own, or a path. `grade` is called with it; the answer is
     shown by somebody else, and a refusal here, where nothing of what was typed is lost."""
 
+    SCROLL_KEYS = FIELD_SCROLL_KEYS
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,shift+tab", "move(-1)", show=False),
         Binding("down,tab", "move(1)", show=False),
@@ -69,11 +71,13 @@ class RulerScreen(Dialog[None]):
         if rulers and not self.typed:
             self._field.value = rulers[0]
         self.redraw()
+        self._bring("accent")
 
     def refused(self, error: PilothouseError) -> None:
         """It cannot be graded by that file."""
         self._grading, self._error = "", error
         self.redraw()
+        self._bring("bad")
 
     def graded(self) -> None:
         """The answer has come."""
@@ -110,6 +114,15 @@ class RulerScreen(Dialog[None]):
             line = tuple(cell for key, text in keys for cell in (Cell(key, "key"), Cell(f" {text}   ", "dim")))
         self.query_one("#choices", CellLines).show((line,))
 
+    def _bring(self, role: Role) -> None:
+        """Scroll to the text in that role: the chosen file, or why another one was refused."""
+        lines = self.query_one("#text", CellLines).lines
+        rows = [row for row, line in enumerate(lines) if any(cell.role == role for cell in line)]
+        if rows:
+            end = len(lines) if role == "bad" else rows[0] + 1
+            region = Region(0, rows[0], 1, end - rows[0])
+            self.call_after_refresh(self.query_one("#body").scroll_to_region, region, top=role == "bad", animate=False)
+
     def action_move(self, step: int) -> None:
         """Put the next one of the files into the field."""
         if self._rulers:
@@ -120,6 +133,7 @@ class RulerScreen(Dialog[None]):
     def typing(self, event: Input.Changed) -> None:
         event.stop()
         self.redraw()
+        self._bring("accent")
 
     @on(Input.Submitted)
     def submitted(self, event: Input.Submitted) -> None:
@@ -181,6 +195,8 @@ def _fitted(row: str, width: int) -> list[str]:
 
 class ReasonScreen(Dialog[str | None]):
     """Asks why; returns that, None when it was left. `value` is what was said before."""
+
+    SCROLL_KEYS = FIELD_SCROLL_KEYS
 
     def __init__(self, paragraphs: list[Paragraph], value: str) -> None:
         super().__init__(paragraphs)

@@ -12,12 +12,14 @@ from engine.snapshot import RunSnapshot
 from tui import formatting
 from tui.actions import BY_ID, Scope
 from tui.cells import Cell, Line, spread, width_of
+from tui.panels.states import process_look
 from tui.screens.base import ActionScreen
 from tui.screens.page import PageScreen
 from tui.view import View
 
 PAGES: tuple[Scope, ...] = ("log", "metrics", "parameters", "events", "processes")
 LONGEST_NAME = 16
+GONE = "there is no such run any more"
 
 
 class RunPage(ActionScreen):
@@ -55,7 +57,9 @@ class RunPage(ActionScreen):
     def turn_to(self, scope: Scope) -> None:
         """Show another page of this run in the place of this one."""
         run = self.run_in(self.pilothouse.view)
-        if run is not None and scope != self.SCOPE:
+        if run is None:
+            self.pilothouse.say(GONE, severity="warning")
+        elif scope != self.SCOPE:
             self.app.switch_screen(page_of(scope, run, self.pilothouse.service.root))
 
     def _beside(self, step: int) -> None:
@@ -87,7 +91,7 @@ class RunPage(ActionScreen):
 
 
 class RunPageScreen(RunPage, PageScreen):
-    """A run's page that scrolls: what `body_lines` says of it. ← and → turn to the run beside, and select it."""
+    """A run's page that scrolls. ← and → turn to the run beside, and select it."""
 
     def compose(self) -> ComposeResult:
         return PageScreen.compose(self)
@@ -98,7 +102,15 @@ class RunPageScreen(RunPage, PageScreen):
     def state(self, view: View) -> Sequence[Cell]:
         """What stands at the header's right end."""
         run = self.run_in(view)
-        return [Cell(f"{run.state} ", "dim")] if run is not None else []
+        return [Cell(f"{process_look(run)[1]} ", "dim")] if run is not None else []
+
+    def run_lines(self, run: RunSnapshot, view: View, width: int) -> tuple[Line, ...]:
+        """All of the page, in which `view` has `run` for the selected one."""
+        raise NotImplementedError
+
+    def body_lines(self, view: View, width: int) -> tuple[Line, ...]:
+        run = self.run_in(view)
+        return self.run_lines(run, view.of(run), width) if run is not None else ((Cell(f" {GONE}", "dim"),),)
 
     def begin(self) -> None:
         """The page is of the run `run_id` from here on."""

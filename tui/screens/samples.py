@@ -121,16 +121,16 @@ class SamplesScreen(ActionScreen):
         self.query_one("#footer", CellLines).show(footer_lines(self.pilothouse.view, width, "samples"))
 
     def _evidence(self, samples: Samples, run: RunSnapshot | None, width: int) -> list[Line]:
-        """What is known of the detector whose flags were read: from the picture, if the run is judged by it still."""
+        """What is known of the detector whose flags were read; what people's marks say of it, from the picture, if the
+        run is judged by it still."""
         kind = self._browsing.chosen.flag
         if kind is None:
             return run_lines(samples, width)
         name = samples.detectors.get(kind, kind)
         now = next((each for each in run.gate.detectors if each.kind == kind), None) if run is not None else None
-        if run is not None and now is not None and now.detector == name:
-            return evidence_lines(now, name, now.flagged, run.counts.records, width)
-        lines = evidence_lines(None, name, samples.flagged.get(kind, 0), samples.records, width)
-        if now is not None:
+        judges = now if now is not None and now.detector == name else None
+        lines = evidence_lines(judges, name, samples.flagged.get(kind, 0), samples.records, width)
+        if now is not None and judges is None:
             lines.append((Cell(f" judged by {now.detector} now: r reads again", "accent"),))
         return lines
 
@@ -177,7 +177,8 @@ class SamplesScreen(ActionScreen):
     # --- marking -------------------------------------------------------------------------------------------------
 
     def _set_mark(self, right: bool) -> None:
-        before, marked = self._browsing.wish, self._browsing.mark(right)
+        before, (place, number) = self._browsing.wish, self._browsing.position
+        marked = self._browsing.mark(right)
         if marked is None:
             nothing = "nothing is flagged in this record" if self.sample is not None else "there is nothing to mark"
             self.pilothouse.say(nothing, severity="warning")
@@ -185,6 +186,8 @@ class SamplesScreen(ActionScreen):
         self._note = ""
         self._operations.mark(self.run_id, *marked, right)
         self._go_on(before)
+        if place == number and self.sample is not None:
+            self.pilothouse.say("marked: it was the last")
 
     def marked(self, kind: str, indices: Iterable[int], error: PilothouseError | None, *, last: bool) -> None:
         """Marks were written, or could not be; `last`: no others are on their way."""
