@@ -54,7 +54,7 @@ class ThriftyApp(App[Result]):
             self.screen.refresh()
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
-        if renderable is None or self._batch_count:
+        if renderable is None:
             return super()._display(screen, renderable)
         driver = self._driver
         if (
@@ -84,15 +84,15 @@ class ThriftyApp(App[Result]):
         """Write what differs, unless the line is busy: then once it is not, with all that has changed until then."""
         busy = self._owed or _is_busy(self._driver)
         self.line_pace(busy=busy)
-        if not busy:
+        if not busy and not self._batch_count:
             self._write()
         elif not self._owed:
             self._owed = True
             self.set_timer(DRAIN_S, self._pay)
 
     def _pay(self) -> None:
-        """Write what is owed once the line is free."""
-        if self._owed and _is_busy(self._driver):
+        """Write what is owed once the line is free and no batch of changes is under way."""
+        if self._owed and (self._batch_count or _is_busy(self._driver)):
             self.set_timer(DRAIN_S, self._pay)
         elif self._owed:
             self._owed = False
