@@ -6,8 +6,7 @@ Nothing latches: a verdict is a function of the samples before the first hole, a
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -21,13 +20,6 @@ from engine.qc.statistics import lower_bound, upper_bound
 from engine.qc.tally import RunTally
 from engine.qc.verdicts import CheckVerdict, GateVerdict, Needs, Verdict
 
-_COMPARE: dict[str, Callable[[float, float], bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "=": operator.eq,
-}
 _DECIDED = Needs(None, None)
 _NO_ERRORS: Mapping[str, int] = {}
 MOST_CANDIDATES = 4
@@ -275,7 +267,7 @@ def _evidence(rule: Rule, failures: float, n: int) -> tuple[Verdict, int, Needs,
 def _plain(limit: Limit, value: float | None) -> _Outcome:
     if value is None:
         return _Outcome("undecided", reachable=True)
-    holds = _COMPARE[limit.op](value, limit.value)
+    holds = limit.holds(value)
     return _Outcome("pass" if holds else "fail", reachable=True)
 
 
@@ -292,7 +284,7 @@ def _at_the_end(
     present = failures if kind == "count" or none_allowed else value
     if n == 0 or present is None:
         return _Outcome("undecided", reachable=True)
-    holds = _COMPARE[limit.op](present, limit.value)
+    holds = limit.holds(present)
     from_above = none_allowed or (kind == "count" and limit.op in ("<", "<="))
     from_below = kind == "count" and limit.op in (">", ">=")
     if not holds and (setting.ended or from_above):
