@@ -67,11 +67,11 @@ def test_figures_that_differ_without_proof_have_a_dim_arrow() -> None:
     slightly = judged("iteration-1", RUNAWAY | {"runaway_rate": (100, 28)}, "pilot")
     found = trend("runaway_rate", RUNS[0], slightly)
     assert found is not None
-    assert (found.sign, found.role) == ("▲", "dim")
+    assert (found.sign, found.role) == ("△", "dim")
     less = judged("iteration-1", RUNAWAY | {"pair_acceptance": (190, 14)}, "pilot")
     found = trend("pair_acceptance", RUNS[0], less)
     assert found is not None
-    assert (found.sign, found.role) == ("▼", "dim")
+    assert (found.sign, found.role) == ("▽", "dim")
 
 
 def test_the_page_lists_repetition_and_diversity_which_have_no_limit() -> None:
@@ -95,7 +95,7 @@ def test_what_changes_as_a_run_grows_has_no_arrow_between_runs_of_other_sizes() 
     assert trend("verb_diversity", small, large) is None
     found = trend("verb_diversity", replace(small, counts=large.counts), large)
     assert found is not None
-    assert (found.sign, found.role) == ("▼", "dim")
+    assert (found.sign, found.role) == ("▽", "dim")
 
 
 def test_the_page_lists_prompts_and_detectors_that_changed_since_the_run_it_is_compared_with() -> None:

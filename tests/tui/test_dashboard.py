@@ -37,7 +37,7 @@ def test_all_that_matters_is_in_sight(size: tuple[int, int]) -> None:
         "pod-7 · GPU0 H200",
         "pilot ✗ fail ▸ iteration-1 ● running 12:41 ▸ scale ○ pending",
         "20.9 %",
-        "1.6 % ▲",
+        "1.6 % △",
         "Gate ◐ UNDECIDED",
         "$4.20 of $300",
         "$3.00/h",
@@ -91,9 +91,9 @@ def test_wider_shows_more_runs_and_higher_more_parameters() -> None:
 def test_arrows_point_in_the_metrics_own_sense() -> None:
     lines = story((120, 40)).splitlines()
     by_label = {line.strip().split("  ")[0]: line for line in lines}
-    assert "▲" in by_label["runaway rate"]
-    assert "▼" in by_label["instruction acceptance"]
-    assert "▲" not in by_label["delimiter leakage"]
+    assert {"▲", "△"} & {*by_label["runaway rate"]}
+    assert {"▼", "▽"} & {*by_label["instruction acceptance"]}
+    assert not {"▲", "△"} & {*by_label["delimiter leakage"]}
 
 
 def test_a_campaigns_warnings_and_a_lost_keeper_are_in_sight() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from textual import events
 
 from engine.errors import RefusedError
 from tests.tui import pictures
@@ -205,6 +206,16 @@ async def test_extend_asks_how_many_then_with_the_command() -> None:
         assert "pilothouse extend stage1/iteration-1 --examples 250" in screen.dialog().text
         await screen.press("y")
         await screen.until(lambda: service.calls == [("extend", "stage1/iteration-1", 250)])
+
+
+async def test_a_number_that_comes_with_the_key_that_asks_for_it_is_the_number() -> None:
+    """Over a slow line they arrive in one packet."""
+    service = pictures.FakeService(OFFERING)
+    async with opened(service) as screen:
+        for key, character in (("x", "x"), ("2", "2"), ("5", "5"), ("0", "0"), ("enter", "\r")):
+            screen.app.post_message(events.Key(key, character))
+        await screen.until(lambda: isinstance(screen.app.screen, ConfirmScreen), "the question")
+        assert "pilothouse extend stage1/iteration-1 --examples 250" in screen.dialog().text
 
 
 async def test_keys_apply_to_the_selected_run() -> None:

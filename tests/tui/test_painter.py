@@ -159,9 +159,9 @@ def test_ink_that_does_not_show_on_a_space_is_not_set_for_it() -> None:
 
 
 def test_a_picture_is_written_with_its_whole_row_and_a_move_after_it() -> None:
-    """Terminals do not agree on its width: what follows is placed anew."""
+    """Terminals do not agree on its width: both its cells are blank before, and what follows is placed anew."""
     _, written = painted(rows("a \U0001f680 up"), rows("a \U0001f680 on"))
-    assert written.startswith("\x1b[48;2;25;23;36ma \U0001f680\x1b[1;5H on")
+    assert written.startswith("\x1b[48;2;25;23;36ma   \x1b[1;3H\U0001f680\x1b[1;5H on")
 
 
 def test_what_was_forgotten_is_painted_whole() -> None:

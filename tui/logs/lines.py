@@ -18,7 +18,8 @@ WARNING_WORDS = ("WARN",)
 _BAD = re.compile(r"\b(?:ERROR|CRITICAL|FATAL|Traceback|Exception)\b|(?:Error|Exception):")
 _WARN = re.compile(r"\bWARN(?:ING)?\b")
 _STAMP = re.compile(
-    r"(?P<day>\d{4}-\d{2}-\d{2})[ T](?P<time>\d{2}:\d{2}:\d{2})(?:[,.]\d+)? +\[?(?P<level>[A-Z]{4,8})\b\]?:? *"
+    r"(?P<day>\d{4}-\d{2}-\d{2})[ T](?P<time>\d{2}:\d{2}:\d{2})(?:[,.]\d+)?(?: +- +| +)\[?(?P<level>[A-Z]{4,8})\b\]?"
+    r"(?: +- +|:? *)"
 )
 _VLLM_STAMP = re.compile(
     r"(?P<source>(?:\([^()]{1,60}\) )*)(?P<level>[A-Z]{4,8}) (?P<day>\d\d-\d\d) (?P<time>\d\d:\d\d:\d\d)(?:\.\d+)? *"

@@ -22,7 +22,7 @@ class Trend:
 def trend(metric: str, before: RunSnapshot | None, after: RunSnapshot) -> Trend | None:
     """`▲` better, `▼` worse, in the metric's own sense; None where the figures are equal, unknown or not comparable.
 
-    Dim where the difference may be chance. `before`: see `engine.policy.compare.partner_of`.
+    Hollow where the difference may be chance. `before`: see `engine.policy.compare.partner_of`.
     """
     if before is None:
         return None
@@ -55,5 +55,7 @@ def _kept(before: RunSnapshot, after: RunSnapshot) -> Trend | None:
 
 
 def _arrow(better: bool, *, proven: bool) -> Trend:
-    role: Role = ("good" if better else "bad") if proven else "dim"
-    return Trend("▲" if better else "▼", role)
+    """Filled where it is proven, hollow where it may be chance."""
+    if not proven:
+        return Trend("△" if better else "▽", "dim")
+    return Trend("▲", "good") if better else Trend("▼", "bad")

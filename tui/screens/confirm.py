@@ -15,7 +15,7 @@ from engine.errors import PilothouseError
 from tui.actions import BY_ID
 from tui.cells import Cell, Line
 from tui.screens.base import bindings
-from tui.screens.dialog import FIELD_SCROLL_KEYS, Dialog, Paragraph, choice_lines
+from tui.screens.dialog import Dialog, FieldDialog, Paragraph, choice_lines
 from tui.widgets.cell_lines import CellLines
 
 LINES_OF_PROGRESS = 8
@@ -254,10 +254,8 @@ class ReviewScreen(Dialog[str | None]):
             super().choose(choice)
 
 
-class AmountScreen(Dialog[int | None]):
+class AmountScreen(FieldDialog[int | None]):
     """Asks for a whole number of at least `least`; returns None when it was left."""
-
-    SCROLL_KEYS = FIELD_SCROLL_KEYS
 
     def __init__(self, paragraphs: list[Paragraph], *, value: int, least: int) -> None:
         super().__init__(paragraphs)
@@ -270,8 +268,7 @@ class AmountScreen(Dialog[int | None]):
 
     def on_mount(self) -> None:
         super().on_mount()
-        self.query_one(Input).focus()
-        self._complain("enter goes on, esc leaves it", wrong=False)
+        self._complain("⏎ goes on, esc leaves it", wrong=False)
 
     @on(Input.Submitted)
     def submitted(self, event: Input.Submitted) -> None:

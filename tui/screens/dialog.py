@@ -25,8 +25,6 @@ PADDING = 7
 """Border, padding and scroll bar beside a dialog's text."""
 FRAME_ROWS = 7
 """Rows of a dialog that are not its text: border, padding, choices. Fields come on top."""
-FIELD_SCROLL_KEYS = "PgUp PgDn"
-"""Of a dialog with a field, which has ↑ and ↓ for something else or for nothing."""
 FIELD_ROWS = 3
 """A field with its border."""
 
@@ -145,6 +143,37 @@ def choice_lines(choices: list[tuple[str, str]], chosen: int, width: int) -> tup
             lines.append([])
         lines[-1] += [Cell(text, "accent" if number == chosen else "text", tint=True, action=name), Cell("  ")]
     return tuple(map(tuple, lines))
+
+
+class FieldDialog(Dialog[Result], Generic[Result]):
+    """A dialog with one field. What is typed before the field is there is meant for it: over a slow line it arrives
+    in one packet with the key that opened the dialog."""
+
+    SCROLL_KEYS: ClassVar[str] = "PgUp PgDn"
+
+    def __init__(self, paragraphs: list[Paragraph]) -> None:
+        super().__init__(paragraphs)
+        self._early: list[events.Key] = []
+
+    @property
+    def field(self) -> Input:
+        return self.query_one(Input)
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.field.cursor_blink = False
+        self.set_focus(self.field)
+        early = [event.character for event in self._early if event.is_printable and event.character]
+        if early:
+            self.field.value = "".join(early)
+            self.field.cursor_position = len(self.field.value)
+        if any(event.key == "enter" for event in self._early):
+            self.call_later(self.field.action_submit)
+
+    def on_key(self, event: events.Key) -> None:
+        if self.focused is None and (event.is_printable or event.key == "enter"):
+            event.stop()
+            self._early.append(event)
 
 
 class NoticeScreen(Dialog[None]):

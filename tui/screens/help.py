@@ -24,7 +24,7 @@ SIGNS = (
     ("● ○ ■ !", "a process that is going, still to come, ended, failed"),
     ("⚠", "what wants to be looked at: a run that stands still, memory that is held, a copy that failed"),
     ("⟦ ⟧", "what a detector flags in a text; ✓ and ✗ beside it: a person found that right, or a false alarm"),
-    ("▲ ▼", "better or worse than the run it started from, or the one before it; dim: may be chance"),
+    ("▲ ▼ △ ▽", "better or worse than the run it started from, or the one before it; hollow: may be chance"),
     ("█ ░ ╌ ▲", "in a plot: the value so far, what it may be in truth, its limit, since when its verdict stands"),
     ("≠", "what is not the same as in the run before"),
 )

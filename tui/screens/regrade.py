@@ -15,7 +15,7 @@ from textual.widgets import Input
 from engine.errors import PilothouseError
 from tui.cells import Cell, Line, Role, wrap
 from tui.screens.confirm import ConfirmScreen, error_paragraphs
-from tui.screens.dialog import FIELD_SCROLL_KEYS, Dialog, Paragraph
+from tui.screens.dialog import FieldDialog, Paragraph
 from tui.screens.edit import LONGEST_VALUE, TYPEABLE
 from tui.widgets.cell_lines import CellLines
 
@@ -29,11 +29,10 @@ def words_width(screen_width: int) -> int:
     return max(10, min(WIDEST, screen_width) - BESIDE)
 
 
-class RulerScreen(Dialog[None]):
+class RulerScreen(FieldDialog[None]):
     """Asks for a file to grade by: one of the workspace's own, or a path. `grade` is called with it; the answer is
     shown by somebody else, and a refusal here, where nothing of what was typed is lost."""
 
-    SCROLL_KEYS = FIELD_SCROLL_KEYS
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,shift+tab", "move(-1)", show=False),
         Binding("down,tab", "move(1)", show=False),
@@ -51,25 +50,17 @@ class RulerScreen(Dialog[None]):
         yield Input(max_length=LONGEST_VALUE, restrict=TYPEABLE, placeholder="the path of a file with qc: or gate:")
         yield CellLines(id="choices")
 
-    def on_mount(self) -> None:
-        super().on_mount()
-        self._field.cursor_blink = False
-        self._field.focus()
-
-    @property
-    def _field(self) -> Input:
-        return self.query_one(Input)
-
     @property
     def typed(self) -> str:
         """The path in the field."""
-        return self._field.value.strip()
+        return self.field.value.strip()
 
     def rulers_arrived(self, rulers: tuple[str, ...]) -> None:
         """The workspace's own files; the first one is proposed where nothing was typed yet."""
         self._rulers = rulers
         if rulers and not self.typed:
-            self._field.value = rulers[0]
+            self.field.value = rulers[0]
+            self.field.action_select_all()  # what is typed takes its place
         self.redraw()
         self._bring("accent")
 
@@ -127,7 +118,7 @@ class RulerScreen(Dialog[None]):
         """Put the next one of the files into the field."""
         if self._rulers:
             place = self._rulers.index(self.typed) + step if self.typed in self._rulers else 0
-            self._field.value = self._rulers[place % len(self._rulers)]
+            self.field.value = self._rulers[place % len(self._rulers)]
 
     @on(Input.Changed)
     def typing(self, event: Input.Changed) -> None:
@@ -193,10 +184,8 @@ def _fitted(row: str, width: int) -> list[str]:
     return [f"{indent}{part}" for part in wrap(row.strip(), width - len(indent))]
 
 
-class ReasonScreen(Dialog[str | None]):
+class ReasonScreen(FieldDialog[str | None]):
     """Asks why; returns that, None when it was left. `value` is what was said before."""
-
-    SCROLL_KEYS = FIELD_SCROLL_KEYS
 
     def __init__(self, paragraphs: list[Paragraph], value: str) -> None:
         super().__init__(paragraphs)
@@ -208,8 +197,7 @@ class ReasonScreen(Dialog[str | None]):
 
     def on_mount(self) -> None:
         super().on_mount()
-        self.query_one(Input).focus()
-        self._say("enter goes on, esc leaves it", "dim")
+        self._say("⏎ goes on, esc leaves it", "dim")
 
     @on(Input.Submitted)
     def submitted(self, event: Input.Submitted) -> None:

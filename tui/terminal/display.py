@@ -82,9 +82,9 @@ class ThriftyApp(App[Result]):
 
     def _put_out(self) -> None:
         """Write what differs, unless the line is busy: then once it is not, with all that has changed until then."""
-        busy = self._owed or _is_busy(self._driver)
+        busy = _is_busy(self._driver)
         self.line_pace(busy=busy)
-        if not busy and not self._batch_count:
+        if not (busy or self._owed or self._batch_count):
             self._write()
         elif not self._owed:
             self._owed = True

@@ -196,7 +196,11 @@ class Painter:
             if _fickle(text):
                 sure = False
                 break
-        return Run(x, y, "".join(text for text, _ in wanted[x:stop]), look, stop, inked=inked, sure=sure)
+        written = "".join(text for text, _ in wanted[x:stop])
+        if not sure and _span(wanted, stop - 2) == 2:  # where the terminal makes it one cell, nothing old stands beside
+            last = wanted[stop - 2][0]
+            written = f"{written.removesuffix(last)}  \x1b[{y + 1};{stop - 1}H{last}"
+        return Run(x, y, written, look, stop, inked=inked, sure=sure)
 
     def _blanks(self, row: Row, x: int, end: int) -> int:
         """How many equal spaces stand from `x` on, if erasing leaves such."""
