@@ -16,6 +16,7 @@ from typing import ClassVar, Literal
 
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.events import Key
 from textual.message import Message
 from textual.notifications import Notification, Notify
 from textual.screen import Screen
@@ -46,7 +47,7 @@ from tui.operations import Operations
 from tui.screens.base import ActionScreen
 from tui.screens.confirm import error_paragraphs
 from tui.screens.dashboard import DashboardScreen
-from tui.screens.dialog import Dialog, NoticeScreen, Paragraph
+from tui.screens.dialog import Dialog, FieldDialog, NoticeScreen, Paragraph
 from tui.screens.picker import PickerScreen
 from tui.settings import Settings
 from tui.terminal.display import ThriftyApp
@@ -176,6 +177,11 @@ class PilothouseApp(ThriftyApp[int]):
         driver.resume_application_mode()
         self._resume_signal()
         self.refresh(layout=True)
+
+    def on_key(self, event: Key) -> None:
+        """A key that nobody took. Over a slow line it may have come before the dialog that it was meant for."""
+        if isinstance(self.screen, FieldDialog) and self.screen.takes(event):
+            event.prevent_default()
 
     def action_help_quit(self) -> None:
         """What ctrl+c does: nobody should lose a screen to a habit."""

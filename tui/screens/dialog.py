@@ -154,6 +154,7 @@ class FieldDialog(Dialog[Result], Generic[Result]):
     def __init__(self, paragraphs: list[Paragraph]) -> None:
         super().__init__(paragraphs)
         self._early: list[events.Key] = []
+        self._ready = False
 
     @property
     def field(self) -> Input:
@@ -162,18 +163,24 @@ class FieldDialog(Dialog[Result], Generic[Result]):
     def on_mount(self) -> None:
         super().on_mount()
         self.field.cursor_blink = False
+        self.field.select_on_focus = False
         self.set_focus(self.field)
-        early = [event.character for event in self._early if event.is_printable and event.character]
-        if early:
-            self.field.value = "".join(early)
-            self.field.cursor_position = len(self.field.value)
-        if any(event.key == "enter" for event in self._early):
-            self.call_later(self.field.action_submit)
+        self.field.action_select_all()
+        self._ready = True
+        for event in self._early:
+            self.takes(event)
 
-    def on_key(self, event: events.Key) -> None:
-        if self.focused is None and (event.is_printable or event.key == "enter"):
-            event.stop()
+    def takes(self, event: events.Key) -> bool:
+        """Whether a key that went to the screen below was meant for the field; it is then done there."""
+        if not (event.is_printable or event.key == "enter"):
+            return False
+        if not self._ready:
             self._early.append(event)
+        elif event.key == "enter":
+            self.call_later(self.field.action_submit)
+        elif event.character:
+            self.field.replace(event.character, *self.field.selection)
+        return True
 
 
 class NoticeScreen(Dialog[None]):

@@ -171,6 +171,7 @@ class LogScreen(RunPage):
             self.prompt.ask(what, f"enter: {self._last} again" if self._last is not None else "")
         self.redraw()
 
+    @on(Prompt.Given)
     def do_look_for(self) -> None:
         """Look for what was typed; what is no expression stays in the prompt, with what is wrong with it below."""
         if self.prompt.error:

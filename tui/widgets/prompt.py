@@ -20,14 +20,6 @@ from tui.widgets.cell_lines import CellLines
 LONGEST = 200
 
 
-class _Field(Input):
-    """Enter is answered within its own key, not by a message: what follows it in the same packet is no part of what was
-    typed."""
-
-    async def action_submit(self) -> None:
-        cast("ActionScreen", self.screen).action_perform("look_for")
-
-
 class Prompt(Horizontal):
     """Asks for a regular expression, or, after a switch, for text that is meant letter by letter."""
 
@@ -41,6 +33,9 @@ class Prompt(Horizontal):
     class Edited(Message):
         """Something else stands in it, or is meant otherwise."""
 
+    class Given(Message):
+        """Enter was pressed."""
+
     def __init__(self) -> None:
         super().__init__()
         self._title = ""
@@ -48,7 +43,7 @@ class Prompt(Horizontal):
 
     def compose(self) -> ComposeResult:
         yield CellLines()
-        yield _Field(compact=True, max_length=LONGEST, restrict=TYPEABLE)
+        yield Input(compact=True, max_length=LONGEST, restrict=TYPEABLE)
 
     @property
     def field(self) -> Input:
@@ -100,6 +95,11 @@ class Prompt(Horizontal):
     def typed(self, event: Input.Changed) -> None:
         event.stop()
         self.post_message(self.Edited())
+
+    @on(Input.Submitted)
+    def submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.post_message(self.Given())
 
     def action_perform(self, name: str) -> None:
         cast("ActionScreen", self.screen).action_perform(name)
