@@ -148,8 +148,10 @@ def test_a_line_that_takes_nothing_does_not_hold_up_the_application(tmp_path: Pa
 def test_keys_arrive_whole_whatever_pieces_they_come_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ESCDELAY", "2000")  # ms that the rest of a key may take, here on a busy machine
     with program(tmp_path, "keys") as screen:
-        for piece in (b"\x1b[", b"C", b"\xc3", b"\xa9"):
-            screen.type(piece)
+        screen.type(b"\x1b[")
+        screen.type(b"C\xc3")
+        wait_until(lambda: len(keys(tmp_path)) == 1, 20, "the key, and with it half of a character")
+        screen.type(b"\xa9")
         wait_until(lambda: len(keys(tmp_path)) == 2, 20, "both keys")
         screen.type(b"\x1b")
         wait_until(lambda: len(keys(tmp_path)) == 3, 20, "esc")

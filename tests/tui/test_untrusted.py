@@ -95,7 +95,7 @@ def test_whatever_a_log_holds_the_terminal_gets_its_text_and_nothing_else(tmp_pa
     log.write_bytes(b"begin\n")
     rounds = 0
     with terminal(ARGV, tmp_path) as screen:
-        screen.read("q quit")
+        screen.read("l log")
         screen.type(b"l")
         screen.read("▸1 log◂")
 

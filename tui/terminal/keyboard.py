@@ -36,7 +36,7 @@ class PromptDriver(LinuxDriver):
                 text = decode(octets)
                 if not octets:
                     break
-                for message in parser.feed(text):
+                for message in parser.feed(text) if text else ():  # half a character is none yet, and "" the end
                     self.process_message(message)
             for message in parser.tick():
                 self.process_message(message)
